@@ -1,0 +1,1 @@
+//! Neighbour lists: cell list, Verlet skin, periodic images. Knows nothing of networks.
