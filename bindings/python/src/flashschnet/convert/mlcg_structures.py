@@ -1,0 +1,98 @@
+"""mlcg's ``AtomicData``: positions, types, masses and term lists of one molecule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .errors import ConvertError
+from .tensors import Tensor
+from .unpickle import Instance
+
+__all__ = ["MASS_UNIT", "Structure", "structures_of"]
+
+#: mlcg's unit of mass, kcal/mol · ps² / Å², in unified atomic mass units.
+MASS_UNIT = 418.4
+
+
+@dataclass
+class Structure:
+    """One molecule."""
+
+    name: str
+    types: np.ndarray[Any, Any]
+    positions: np.ndarray[Any, Any]
+    masses: np.ndarray[Any, Any] | None
+    #: Term lists by prior: [terms, atoms of a term].
+    terms: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    excludes_pairs: bool = False
+
+
+def structures_of(payload: Any) -> list[Structure]:
+    """The structures in a file, in order; their names are made different."""
+    stores = _stores(payload, 0)
+    structures = [_structure(store, number) for number, store in enumerate(stores)]
+    names = [structure.name for structure in structures]
+    for number, structure in enumerate(structures):
+        if names.count(structure.name) > 1:
+            structure.name = f"{structure.name}-{number}"
+    return structures
+
+
+def _stores(value: Any, depth: int) -> list[dict[Any, Any]]:
+    if depth > 4:
+        return []
+    if isinstance(value, (list, tuple)):
+        return [store for part in value for store in _stores(part, depth + 1)]
+    if isinstance(value, Instance) and value.cls.name in ("AtomicData", "Data") and isinstance(value.state, dict):
+        store = value.state.get("_store")
+        if isinstance(store, Instance) and isinstance(store.state, dict):
+            mapping = store.state.get("_mapping")
+            if isinstance(mapping, dict) and "pos" in mapping and "atom_types" in mapping:
+                return [mapping]
+    return []
+
+
+def _structure(store: dict[Any, Any], number: int) -> Structure:
+    name = store.get("name")
+    label = name if isinstance(name, str) and name else f"structure-{number}"
+    positions, types = store["pos"], store["atom_types"]
+    if not isinstance(positions, Tensor) or not isinstance(types, Tensor):
+        raise ConvertError(f"structure {number} has no positions or types")
+    kinds = types.integers().reshape(-1)
+    if positions.shape != (len(kinds), 3) or not len(kinds):
+        raise ConvertError(f"structure {number} has positions of shape {list(positions.shape)} and {len(kinds)} types")
+    if (kinds < 0).any():
+        raise ConvertError(f"structure {number} has a negative type")
+    counts = store.get("n_atoms")
+    if isinstance(counts, Tensor) and counts.data.size > 1:
+        raise ConvertError("its structures are collated into one batch; save them as a list")
+    masses = store.get("masses")
+    structure = Structure(label, kinds, positions.float64(), None)
+    if isinstance(masses, Tensor):
+        if masses.data.size != len(kinds):
+            raise ConvertError(f"structure {number} has {masses.data.size} masses and {len(kinds)} atoms")
+        # Single precision masses carry seven digits: more would only show the conversion's rounding.
+        structure.masses = np.round(masses.float64().reshape(-1) * MASS_UNIT, 5)
+    excluded = store.get("exc_pair_index")
+    structure.excludes_pairs = isinstance(excluded, Tensor) and excluded.data.size > 0
+    lists = store.get("neighbor_list")
+    if isinstance(lists, dict):
+        for prior, entry in lists.items():
+            if isinstance(entry, dict) and isinstance(entry.get("index_mapping"), Tensor):
+                structure.terms[str(prior)] = _terms(entry, len(kinds), f"structure {number}: list {prior!r}")
+    return structure
+
+
+def _terms(entry: dict[Any, Any], atoms: int, where: str) -> np.ndarray[Any, Any]:
+    shifts = entry.get("cell_shifts")
+    if isinstance(shifts, Tensor) and shifts.data.size and (shifts.float64() != 0).any():
+        raise ConvertError(f"{where} reaches into periodic images (cell_shifts), which is not supported")
+    mapping = entry["index_mapping"].integers()
+    if mapping.ndim != 2:
+        raise ConvertError(f"{where} has shape {list(mapping.shape)}")
+    if mapping.size and (mapping.min() < 0 or mapping.max() >= atoms):
+        raise ConvertError(f"{where} names an atom that is not there")
+    return mapping.T
