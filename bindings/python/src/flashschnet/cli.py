@@ -1,0 +1,135 @@
+"""The command ``flashschnet``: convert models and say what is in a model file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+__all__ = ["main"]
+
+_FRAMEWORKS = ("auto", "schnetpack2", "schnetpack0", "mlcg", "pyg")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, 1 if the work failed, 2 if the command line is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except BrokenPipeError:
+        # Whoever was reading the output has enough of it.
+        sys.stderr.close()
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="flashschnet", description="SchNet neural force fields: convert models and look at them.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_convert(commands)
+    _add_info(commands)
+    return parser
+
+
+def _add_convert(commands: Any) -> None:
+    parser = commands.add_parser(
+        "convert",
+        help="convert a model of SchNetPack, mlcg or PyTorch Geometric",
+        description="Convert a trained SchNet of SchNetPack, mlcg or PyTorch Geometric to a model file. Neither torch "
+        "nor the framework is needed, and nothing in the file is executed.",
+    )
+    add = parser.add_argument
+    add("source", metavar="SRC", help="the trained model, as torch.save wrote it")
+    add("target", metavar="DST", nargs="?", help="the model file to write (*.safetensors)")
+    add("--from", dest="framework", choices=_FRAMEWORKS, default="auto", help="the framework (default: recognise it)")
+    add("--cutoff", type=float, metavar="R", help="cutoff radius, for files that do not carry it")
+    add("--types", metavar="LIST", help="elements or bead types to keep: O,Zr or 8,40 or 1:ALA,2:CYS (default: all)")
+    add("--units", metavar="LENGTH,ENERGY", help="units of the model, such as Angstrom,eV (Angstrom, Bohr, nm; eV, "
+        "Hartree, kcal/mol, kJ/mol, Rydberg), for files that do not carry them")  # fmt: skip
+    add("--property", metavar="NAME", help="the output that is the energy, if the model has several")
+    mlcg = parser.add_argument_group("coarse-grained models (mlcg)")
+    add = mlcg.add_argument
+    add("--structures", metavar="OUT.xyz", help="write the molecules in SRC as extended XYZ")
+    add("--terms", metavar="FILE", help="take the lists of bonds, angles, ... from the molecules in FILE")
+    add("--excluded-bonds", type=int, metavar="N", help="leave pairs up to N bonds apart out of the network")
+    add("--periodic-impropers", action="store_true", help="take harmonic impropers periodically")
+    state = parser.add_argument_group("state dictionaries (PyTorch Geometric), which do not carry these")
+    add = state.add_argument
+    add("--scale", type=float, metavar="STD", help="standard deviation by which atomic energies are multiplied")
+    add("--shift", type=float, metavar="MEAN", help="mean that is added to atomic energies")
+    add("--readout", choices=("add", "mean"), help="how atomic energies are brought together")
+    parser.set_defaults(run=_convert, parser=parser)
+
+
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser(
+        "info", help="say what is in a model file", description="Say what network and priors a model file holds."
+    )
+    parser.add_argument("file", metavar="FILE", help="the model file (*.safetensors)")
+    parser.add_argument(
+        "--neighbours", type=int, default=50, metavar="N", help="neighbours an atom, for the cost (default: 50)"
+    )
+    parser.set_defaults(run=_info)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from .convert import ConvertError, convert
+
+    if options.target is None and options.structures is None:
+        options.parser.error("name the model file to write, DST")
+    try:
+        report = convert(
+            options.source,
+            options.target,
+            framework=options.framework,
+            cutoff=options.cutoff,
+            types=options.types,
+            units=options.units,
+            structures=options.structures,
+            terms=options.terms,
+            property=options.property,
+            scale=options.scale,
+            shift=options.shift,
+            readout=options.readout,
+            excluded_bonds=options.excluded_bonds,
+            periodic_impropers=options.periodic_impropers,
+        )
+    except ConvertError as error:
+        return _fail(str(error))
+    if options.structures is not None:
+        print(f"wrote {options.structures}")
+    if report.description is not None:
+        for note in report.notes:
+            print(f"note: {note}")
+        state = "checked by the library" if report.checked else "not checked: the library is not installed here"
+        print(f"wrote {options.target} ({report.description['provenance']['framework']}; {state})")
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from .info import lines
+
+    try:
+        from flashschnet import Model
+    except (ImportError, OSError) as error:
+        return _fail(f"the library is not available: {error}")
+    try:
+        model = Model(options.file)
+        text = lines(model.description, str(options.file), int(model.parameters), options.neighbours)
+    except Exception as error:  # The library's errors are one line for people; so is this command's.
+        return _fail(str(error))
+    print("\n".join(text))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"flashschnet: {' '.join(message.split())}", file=sys.stderr)
+    return 1
