@@ -2,7 +2,12 @@
 //!
 //! The rooms of the library and the way of the data are drawn in `docs/architecture.md`.
 
+pub mod c_api;
+pub mod engine;
 pub mod error;
+pub mod filter;
+pub mod model;
 pub mod neighbors;
+pub mod potential;
 
 pub use error::{Error, Result};
