@@ -1,0 +1,87 @@
+//! Radial basis functions and their derivatives.
+
+use crate::model::Basis;
+
+impl Basis {
+    /// Number of functions.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Gaussian { centers, .. } => centers.len(),
+            Self::ExponentialNormal { means, .. } => means.len(),
+            Self::Bessel { frequencies } => frequencies.len(),
+        }
+    }
+
+    /// Calls `put(k, φₖ(r), dφₖ/dr)` for every function k; `r` is positive.
+    pub fn evaluate(&self, r: f64, mut put: impl FnMut(usize, f64, f64)) {
+        match self {
+            Self::Gaussian { centers, widths } => {
+                for (k, (center, width)) in centers.iter().zip(widths).enumerate() {
+                    let u = (r - center) / width;
+                    let value = (-0.5 * u * u).exp();
+                    put(k, value, -u / width * value);
+                }
+            }
+            Self::ExponentialNormal {
+                alpha,
+                start,
+                means,
+                betas,
+            } => {
+                let inner = (-alpha * (r - start)).exp();
+                for (k, (mean, beta)) in means.iter().zip(betas).enumerate() {
+                    let u = inner - mean;
+                    let value = (-beta * u * u).exp();
+                    put(k, value, 2.0 * beta * u * alpha * inner * value);
+                }
+            }
+            Self::Bessel { frequencies } => {
+                for (k, frequency) in frequencies.iter().enumerate() {
+                    let (sin, cos) = (frequency * r).sin_cos();
+                    let value = sin / r;
+                    put(k, value, (frequency * cos - value) / r);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derivatives_match_finite_differences() {
+        let bases = [
+            Basis::Gaussian {
+                centers: vec![0.0, 1.3, 4.0],
+                widths: vec![0.7, 0.2, 1.0],
+            },
+            Basis::ExponentialNormal {
+                alpha: 1.1,
+                start: 0.3,
+                means: vec![0.05, 0.4, 1.0],
+                betas: vec![40.0, 10.0, 3.0],
+            },
+            Basis::Bessel {
+                frequencies: vec![0.6, 1.2, 1.9],
+            },
+        ];
+        for basis in &bases {
+            for r in [0.2, 1.0, 2.7, 4.9] {
+                let h = 1e-5;
+                let mut slopes = vec![0.0; basis.size()];
+                let mut numeric = vec![0.0; basis.size()];
+                basis.evaluate(r, |k, _, slope| slopes[k] = slope);
+                basis.evaluate(r + h, |k, value, _| numeric[k] += value / (2.0 * h));
+                basis.evaluate(r - h, |k, value, _| numeric[k] -= value / (2.0 * h));
+                for (slope, numeric) in slopes.iter().zip(&numeric) {
+                    assert!(
+                        (slope - numeric).abs() < 1e-7 * (1.0 + slope.abs()),
+                        "{basis:?} at {r}"
+                    );
+                }
+            }
+        }
+    }
+}
