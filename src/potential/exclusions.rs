@@ -1,0 +1,89 @@
+//! Pairs that are left out of the graph, as bonded neighbours are in coarse-grained models.
+
+use crate::{Error, Result};
+
+/// Sorted, directed pairs of atoms.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Exclusions {
+    pairs: Vec<[u32; 2]>,
+}
+
+impl Exclusions {
+    /// Both directions of every pair; indices are of the whole batch, `atoms` of them.
+    pub fn new(pairs: &[[u32; 2]], atoms: usize) -> Result<Self> {
+        let mut both = Vec::with_capacity(2 * pairs.len());
+        for (index, &[i, j]) in pairs.iter().enumerate() {
+            if i.max(j) as usize >= atoms || i == j {
+                return Err(Error::invalid(format!(
+                    "excluded pair {index} joins atoms {i} and {j} of {atoms}"
+                )));
+            }
+            both.extend([[i, j], [j, i]]);
+        }
+        both.sort_unstable();
+        both.dedup();
+        Ok(Self { pairs: both })
+    }
+
+    /// The senders that receiver `i` does not hear.
+    fn of(&self, i: usize) -> &[[u32; 2]] {
+        let i = i as u32;
+        let start = self.pairs.partition_point(|pair| pair[0] < i);
+        let length = self.pairs[start..].partition_point(|pair| pair[0] == i);
+        &self.pairs[start..start + length]
+    }
+
+    /// Removes the excluded pairs from a list in compressed rows, keeping the order of the rest.
+    pub fn remove(
+        &self,
+        offsets: &mut [usize],
+        neighbors: &mut Vec<u32>,
+        shifts: &mut Vec<[i32; 3]>,
+    ) {
+        if self.pairs.is_empty() {
+            return;
+        }
+        let mut kept = 0;
+        let mut start = offsets[0];
+        for i in 0..offsets.len() - 1 {
+            let (excluded, end) = (self.of(i), offsets[i + 1]);
+            for pair in start..end {
+                let j = neighbors[pair];
+                if excluded.binary_search_by_key(&j, |pair| pair[1]).is_err() {
+                    neighbors[kept] = j;
+                    shifts[kept] = shifts[pair];
+                    kept += 1;
+                }
+            }
+            start = end;
+            offsets[i + 1] = kept;
+        }
+        neighbors.truncate(kept);
+        shifts.truncate(kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removes_both_directions_and_every_image() {
+        let exclusions = Exclusions::new(&[[0, 2]], 3).unwrap();
+        let mut offsets = vec![0, 3, 4, 6];
+        let mut neighbors = vec![1, 2, 2, 0, 0, 1];
+        let mut shifts = vec![[0; 3], [0; 3], [1, 0, 0], [0; 3], [0; 3], [0; 3]];
+        exclusions.remove(&mut offsets, &mut neighbors, &mut shifts);
+        assert_eq!((offsets, neighbors), (vec![0, 1, 2, 3], vec![1, 0, 1]));
+        assert_eq!(shifts.len(), 3);
+    }
+
+    #[test]
+    fn refuses_atoms_that_are_not_there() {
+        let error = Exclusions::new(&[[0, 1], [1, 3]], 3).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid argument: excluded pair 1 joins atoms 1 and 3 of 3"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! From a caller's arrays to structures with cells, and their neighbours.
+
+use super::input::{self, Structures};
+use crate::neighbors::{Batch, Cell, NeighborList, Structure};
+use crate::{Error, Result};
+
+/// All directed pairs closer than `cutoff` of independent structures; types and exclusions are not looked at.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] naming the atom or cell at fault.
+pub fn neighbor_list(structures: &Structures, cutoff: f64) -> Result<NeighborList> {
+    check(structures)?;
+    let cells = cells(structures)?;
+    Batch::new(&split(structures, &cells)).build(cutoff)
+}
+
+/// One view a structure.
+pub(super) fn split<'a>(structures: &Structures<'a>, cells: &'a [Cell]) -> Vec<Structure<'a>> {
+    let bounds = structures.offsets.windows(2).zip(cells);
+    bounds
+        .map(|(bounds, cell)| Structure {
+            positions: &structures.positions[bounds[0]..bounds[1]],
+            cell,
+        })
+        .collect()
+}
+
+/// Whether the arrays of `structures` fit each other.
+pub(super) fn check(structures: &Structures) -> Result<()> {
+    let atoms = structures.positions.len();
+    if structures.types.len() != atoms {
+        return Err(Error::invalid(format!(
+            "{} types for {atoms} positions",
+            structures.types.len()
+        )));
+    }
+    if atoms > i32::MAX as usize {
+        return Err(Error::invalid(format!(
+            "{atoms} atoms, at most {} are supported",
+            i32::MAX
+        )));
+    }
+    input::rising(structures.offsets, atoms, "structure offsets", "atoms")?;
+    let count = structures.offsets.len() - 1;
+    for (name, given) in [
+        ("cells", structures.cells.len()),
+        ("periodicities", structures.periodic.len()),
+    ] {
+        if given != 0 && given != count {
+            return Err(Error::invalid(format!(
+                "{given} {name} for {count} structures"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The checked cell of each structure.
+pub(super) fn cells(structures: &Structures) -> Result<Vec<Cell>> {
+    let count = structures.offsets.len() - 1;
+    (0..count)
+        .map(|s| {
+            let vectors = structures.cells.get(s);
+            let periodic = structures
+                .periodic
+                .get(s)
+                .copied()
+                .unwrap_or([vectors.is_some(); 3]);
+            match vectors {
+                Some(vectors) => Cell::new(*vectors, periodic),
+                None if periodic == [false; 3] => Ok(Cell::open()),
+                None => Err(Error::invalid("periodic directions without a cell")),
+            }
+            .map_err(|error| match error {
+                Error::InvalidArgument(text) if count > 1 => {
+                    Error::invalid(format!("structure {s}: {text}"))
+                }
+                other => other,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,289 @@
+//! Model + device + precision + workspace: the one object that computes.
+
+mod domain;
+mod exclusions;
+mod geometry;
+mod input;
+mod options;
+
+use std::sync::Arc;
+
+pub use geometry::neighbor_list;
+pub use input::{Domain, HostNeighbors, Structures};
+pub use options::{Device, Filters, Options, Precision};
+
+use self::domain::DomainList;
+use self::exclusions::Exclusions;
+use crate::engine::reference::ReferenceEngine;
+use crate::engine::{Engine, Exchange, Graph, Images, Results, Wanted};
+use crate::model::{Aggregation, Model, Network};
+use crate::neighbors::{Cell, NeighborList, VerletList};
+use crate::{Error, Result};
+
+const DEFAULT_SKIN_IN_ANGSTROM: f64 = 1.0;
+
+/// Computes energies, forces and virials of a model.
+///
+/// Not for two threads at once: it owns its workspace. Results are identical to the bit from call to
+/// call, whatever was computed before, as long as the neighbour list holds the same pairs in the same order.
+pub struct Potential {
+    model: Arc<Model>,
+    options: Options,
+    skin: f64,
+    engine: Box<dyn Engine>,
+    rows: Vec<u32>,
+    verlet: VerletList,
+    list: NeighborList,
+    exclusions: Exclusions,
+    builds: u64,
+    domain: Option<DomainList>,
+    results: Results,
+}
+
+impl Potential {
+    /// A potential for `model`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a choice that no engine offers, [`Error::InvalidArgument`] for one that makes no sense.
+    pub fn new(model: Arc<Model>, options: Options) -> Result<Self> {
+        let skin = options.skin.unwrap_or_else(|| {
+            DEFAULT_SKIN_IN_ANGSTROM / model.description().units.length.in_angstrom()
+        });
+        if !(skin.is_finite() && skin >= 0.0) {
+            return Err(Error::invalid(format!(
+                "skin is {skin}, must be finite and not negative"
+            )));
+        }
+        if options.threads == Some(0) {
+            return Err(Error::invalid("threads is 0, must be at least 1"));
+        }
+        let (engine, options) = choose_engine(&model, options)?;
+        Ok(Self {
+            model,
+            options,
+            skin,
+            engine,
+            rows: Vec::new(),
+            verlet: VerletList::default(),
+            list: NeighborList::default(),
+            exclusions: Exclusions::default(),
+            builds: 0,
+            domain: None,
+            results: Results::default(),
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The choices as they were resolved: nothing in it is `Auto`.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The skin of its own neighbour lists, in the model's unit of length.
+    pub fn skin(&self) -> f64 {
+        self.skin
+    }
+
+    /// How often its own neighbour list was built.
+    pub fn builds(&self) -> u64 {
+        self.builds
+    }
+
+    /// Computes independent structures; neighbours are found here and kept while nothing moved too far.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the atom, type or cell at fault; [`Error::Numerical`] if an energy is not finite.
+    pub fn compute(&mut self, structures: &Structures, wanted: Wanted) -> Result<&Results> {
+        geometry::check(structures)?;
+        input::rows(
+            &self.model,
+            structures.types,
+            structures.positions.len(),
+            &mut self.rows,
+        )?;
+        input::finite(structures.positions)?;
+        let cells = geometry::cells(structures)?;
+        self.update_list(structures, &cells)?;
+        let vectors: Vec<_> = cells.iter().map(|cell| *cell.vectors()).collect();
+        let graph = Graph {
+            positions: structures.positions,
+            types: &self.rows,
+            owned: structures.positions.len(),
+            structures: structures.offsets,
+            offsets: &self.list.offsets,
+            neighbors: &self.list.neighbors,
+            images: Some(Images {
+                shifts: &self.list.shifts,
+                cells: &vectors,
+            }),
+            owners: None,
+        };
+        self.engine
+            .compute(&graph, wanted, None, &mut self.results)?;
+        check_results(&self.results)?;
+        Ok(&self.results)
+    }
+
+    /// Takes over a host's neighbour list, for [`Potential::compute_domain`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the entry at fault; the list set before is then kept.
+    pub fn set_neighbors(&mut self, neighbors: &HostNeighbors) -> Result<()> {
+        self.domain = Some(DomainList::new(neighbors)?);
+        Ok(())
+    }
+
+    /// Computes a host's domain with the list set before.
+    ///
+    /// Forces on ghosts are what the domain's own pairs exert on them, for the host to add to their owners;
+    /// with owners given they are there already and the ghosts' are zero.
+    ///
+    /// # Errors
+    /// As [`Potential::compute`], and [`Error::Callback`] from `exchange`.
+    pub fn compute_domain(
+        &mut self,
+        domain: &Domain,
+        exchange: Option<&mut dyn Exchange>,
+        wanted: Wanted,
+    ) -> Result<&Results> {
+        let list = self
+            .domain
+            .as_ref()
+            .ok_or_else(|| Error::invalid("no neighbour list has been set"))?;
+        if domain.positions.len() != list.atoms {
+            return Err(Error::invalid(format!(
+                "{} positions for a neighbour list of {} atoms",
+                domain.positions.len(),
+                list.atoms
+            )));
+        }
+        check_exchange(network(&self.model)?, list, exchange.is_some())?;
+        input::rows(&self.model, domain.types, list.atoms, &mut self.rows)?;
+        input::finite(domain.positions)?;
+        let structures = [0, list.owned()];
+        let graph = Graph {
+            positions: domain.positions,
+            types: &self.rows,
+            owned: list.owned(),
+            structures: &structures,
+            offsets: &list.offsets,
+            neighbors: &list.neighbors,
+            images: None,
+            owners: list.owners.as_deref(),
+        };
+        self.engine
+            .compute(&graph, wanted, exchange, &mut self.results)?;
+        check_results(&self.results)?;
+        Ok(&self.results)
+    }
+
+    fn update_list(&mut self, structures: &Structures, cells: &[Cell]) -> Result<()> {
+        let cutoff = network(&self.model)?.description.cutoff;
+        let exclusions = match structures.excluded {
+            Some(pairs) => Exclusions::new(pairs, structures.positions.len())?,
+            None if self.model.description().excluded_bonds > 0 => {
+                return Err(Error::invalid(format!(
+                    "{} leaves out pairs within {} bonds: the excluded pairs must be given (an empty list if there are none)",
+                    self.model.name(),
+                    self.model.description().excluded_bonds
+                )));
+            }
+            None => Exclusions::default(),
+        };
+        let each = geometry::split(structures, cells);
+        let rebuilt = self.verlet.update(&each, cutoff, self.skin)?;
+        if rebuilt || exclusions != self.exclusions {
+            self.builds += u64::from(rebuilt);
+            self.list.clone_from(self.verlet.list());
+            exclusions.remove(
+                &mut self.list.offsets,
+                &mut self.list.neighbors,
+                &mut self.list.shifts,
+            );
+            self.exclusions = exclusions;
+        }
+        Ok(())
+    }
+}
+
+fn network(model: &Model) -> Result<&Network> {
+    model
+        .network()
+        .ok_or_else(|| Error::Internal("a potential without a network".into()))
+}
+
+/// The engine for `options`, and the options with every `Auto` replaced by what was chosen.
+fn choose_engine(model: &Arc<Model>, mut options: Options) -> Result<(Box<dyn Engine>, Options)> {
+    if options.device == Device::Cuda {
+        return Err(Error::unsupported(
+            "device cuda: this build has no CUDA engine; use device cpu or auto",
+        ));
+    }
+    options.device = Device::Cpu;
+    if options.filters == Filters::Table {
+        return Err(Error::unsupported(
+            "filters table: no engine tabulates filters yet; use exact or auto",
+        ));
+    }
+    options.filters = Filters::Exact;
+    match options.precision {
+        Precision::Double => {
+            options.threads = Some(1);
+            Ok((Box::new(ReferenceEngine::new(model.clone())?), options))
+        }
+        Precision::Single => Err(Error::unsupported("precision single")),
+        Precision::Half => Err(Error::unsupported(
+            "precision half: no engine has 16-bit weights yet; use single or double",
+        )),
+    }
+}
+
+fn check_exchange(network: &Network, list: &DomainList, exchange: bool) -> Result<()> {
+    if exchange && list.owners.is_some() {
+        return Err(Error::invalid(
+            "both owners of ghosts and an exchange are given",
+        ));
+    }
+    let ghosts = list.atoms > list.owned();
+    let complete = list.owners.is_some() || exchange || !ghosts || network.description.blocks == 1;
+    if !complete {
+        return Err(Error::invalid(format!(
+            "{} ghost atoms, but neither their owners nor an exchange are given",
+            list.atoms - list.owned()
+        )));
+    }
+    if network.description.energy_aggregation == Aggregation::Mean && list.owners.is_none() {
+        return Err(Error::unsupported(
+            "a model that averages atomic energies needs the whole structure, not one domain of it",
+        ));
+    }
+    Ok(())
+}
+
+/// No result leaves that is not a number.
+fn check_results(results: &Results) -> Result<()> {
+    if let Some(atom) = results
+        .atom_energies
+        .iter()
+        .position(|energy| !energy.is_finite())
+    {
+        return Err(Error::Numerical(format!(
+            "energy of atom {atom} is {}: positions are far outside what the model was made for, or the model is damaged",
+            results.atom_energies[atom]
+        )));
+    }
+    if let Some(atom) = results
+        .forces
+        .iter()
+        .position(|force| force.iter().any(|f| !f.is_finite()))
+    {
+        return Err(Error::Numerical(format!(
+            "force on atom {atom} is not finite"
+        )));
+    }
+    Ok(())
+}
