@@ -1,0 +1,207 @@
+//! `fsn_neighbors` and `fsn_domain`: a host's own list, and message passing over its domains.
+
+use std::ffi::c_void;
+
+use super::arrays::{self, input, optional};
+use super::potential::fsn_potential;
+use super::results::{fsn_results, wanted, write_results};
+use super::status::{fsn_status, guard};
+use super::structs::{self, Sized_};
+use crate::engine::{Exchange, Rows};
+use crate::potential::{Domain, HostNeighbors};
+use crate::{Error, Result};
+
+/// A host's own neighbour list, in compressed rows: for every owned atom all its neighbours within the model's
+/// cutoff or more, each pair in both rows (a full list), periodic images as ghost atoms.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct fsn_neighbors {
+    /// `sizeof(fsn_neighbors)`.
+    pub size: usize,
+    /// Number of owned atoms; they come first.
+    pub owned: usize,
+    /// Number of owned and ghost atoms together.
+    pub atoms: usize,
+    /// `owned` + 1 numbers, from 0: neighbours of owned atom i are `neighbors[offsets[i]]` to
+    /// `neighbors[offsets[i + 1] - 1]`.
+    pub offsets: *const usize,
+    /// `offsets[owned]` indices of owned or ghost atoms, counted from `base`.
+    pub neighbors: *const i32,
+    /// `atoms` indices of owned atoms, counted from `base`: which one each atom is a copy of, itself for owned ones.
+    /// Null: the ghosts' owners may be elsewhere, and `fsn_domain` has the exchange.
+    pub owners: *const i32,
+    /// What the host counts atoms from: 0 or 1.
+    pub base: i32,
+}
+
+// SAFETY: repr(C), begins with usize, zero is valid for numbers and pointers.
+unsafe impl Sized_ for fsn_neighbors {
+    const NAME: &'static str = "fsn_neighbors";
+    const FIRST_SIZE: usize = size_of::<Self>();
+}
+
+/// A host's function that moves rows of numbers between owned atoms and their ghosts. Returns 0 if it worked.
+///
+/// `rows` has `atoms` rows (owned, then ghosts) of `width` numbers of `element_size` bytes, 4 (float) or 8 (double).
+/// Called on the thread that called `fsn_potential_compute_domain`, the same number of times on every process.
+#[allow(non_camel_case_types)]
+pub type fsn_exchange = Option<
+    unsafe extern "C" fn(
+        context: *mut c_void,
+        rows: *mut c_void,
+        width: usize,
+        element_size: usize,
+    ) -> i32,
+>;
+
+/// The positions of a host's atoms for the list set with `fsn_potential_set_neighbors`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct fsn_domain {
+    /// `sizeof(fsn_domain)`.
+    pub size: usize,
+    /// Number of owned and ghost atoms together, as in the list.
+    pub atoms: usize,
+    /// `atoms` × 3 Cartesian coordinates in the model's unit of length.
+    pub positions: *const f64,
+    /// `atoms` types: the model's own integers.
+    pub types: *const i32,
+    /// Copies the rows of owned atoms to their ghosts. Null with `owners`, without ghosts, or with one block.
+    pub forward: fsn_exchange,
+    /// Adds the rows of ghosts to their owners'. Null where `forward` is.
+    pub reverse: fsn_exchange,
+    /// Handed to both.
+    pub context: *mut c_void,
+}
+
+// SAFETY: repr(C), begins with usize, zero is valid for numbers and pointers.
+unsafe impl Sized_ for fsn_domain {
+    const NAME: &'static str = "fsn_domain";
+    const FIRST_SIZE: usize = size_of::<Self>();
+}
+
+/// Takes over a host's neighbour list for `fsn_potential_compute_domain`: a copy is made, so call it when the list has
+/// changed, not every step. On an error the list set before is kept.
+///
+/// # Safety
+/// `potential` is a live handle; `neighbors` has as many readable bytes as its `size` says, and its arrays the lengths
+/// stated there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsn_potential_set_neighbors(
+    potential: *mut fsn_potential,
+    neighbors: *const fsn_neighbors,
+) -> fsn_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let mut potential = unsafe { arrays::required(potential, "potential") }?.lock();
+        // SAFETY: by this function's contract.
+        let given = unsafe { structs::read(neighbors) }?;
+        let offsets_length = given
+            .owned
+            .checked_add(1)
+            .ok_or_else(|| Error::invalid("owned is too large"))?;
+        // SAFETY: by this function's contract.
+        let offsets = unsafe { input(given.offsets, offsets_length, "offsets") }?;
+        // SAFETY: by this function's contract.
+        let (entries, owners) = unsafe {
+            (
+                input(given.neighbors, offsets[given.owned], "neighbors")?,
+                optional(given.owners, given.atoms, "owners")?,
+            )
+        };
+        if given.base != 0 && given.base != 1 {
+            return Err(Error::invalid(format!(
+                "base is {}, must be 0 or 1",
+                given.base
+            )));
+        }
+        potential.set_neighbors(&HostNeighbors {
+            atoms: given.atoms,
+            offsets,
+            neighbors: entries,
+            base: given.base,
+            owners,
+        })
+    })
+}
+
+/// Computes a host's domain with the list set before. Errors: as `fsn_potential_compute`, and `FSN_CALLBACK_ERROR` if a
+/// callback returned anything but 0.
+///
+/// # Safety
+/// `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the
+/// lengths stated there; the callbacks keep to their description.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsn_potential_compute_domain(
+    potential: *mut fsn_potential,
+    domain: *const fsn_domain,
+    results: *const fsn_results,
+) -> fsn_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let mut potential = unsafe { arrays::required(potential, "potential") }?.lock();
+        // SAFETY: by this function's contract.
+        let (given, out) = unsafe { (structs::read(domain)?, structs::read(results)?) };
+        // SAFETY: by this function's contract.
+        let (positions, types) = unsafe {
+            (
+                input(given.positions.cast::<[f64; 3]>(), given.atoms, "positions")?,
+                input(given.types, given.atoms, "types")?,
+            )
+        };
+        let mut callbacks = match (given.forward, given.reverse) {
+            (None, None) => None,
+            (Some(forward), Some(reverse)) => Some(Callbacks {
+                forward,
+                reverse,
+                context: given.context,
+            }),
+            _ => return Err(Error::invalid("forward and reverse must be given together")),
+        };
+        let exchange = callbacks
+            .as_mut()
+            .map(|callbacks| callbacks as &mut dyn Exchange);
+        let results =
+            potential.compute_domain(&Domain { positions, types }, exchange, wanted(&out)?)?;
+        // SAFETY: by this function's contract.
+        unsafe { write_results(&out, results) };
+        Ok(())
+    })
+}
+
+type Callback = unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize) -> i32;
+
+/// A host's two callbacks.
+struct Callbacks {
+    forward: Callback,
+    reverse: Callback,
+    context: *mut c_void,
+}
+
+impl Callbacks {
+    fn call(&self, callback: Callback, name: &str, rows: Rows, width: usize) -> Result<()> {
+        let (pointer, element_size): (*mut c_void, usize) = match rows {
+            Rows::F64(rows) => (rows.as_mut_ptr().cast(), 8),
+            Rows::F32(rows) => (rows.as_mut_ptr().cast(), 4),
+        };
+        // SAFETY: the host promised a function of this description; the rows are ours and live through the call.
+        match unsafe { callback(self.context, pointer, width, element_size) } {
+            0 => Ok(()),
+            code => Err(Error::Callback(format!(
+                "the {name} exchange returned {code}"
+            ))),
+        }
+    }
+}
+
+impl Exchange for Callbacks {
+    fn forward(&mut self, rows: Rows, width: usize) -> Result<()> {
+        self.call(self.forward, "forward", rows, width)
+    }
+
+    fn reverse(&mut self, rows: Rows, width: usize) -> Result<()> {
+        self.call(self.reverse, "reverse", rows, width)
+    }
+}

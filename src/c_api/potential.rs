@@ -1,0 +1,179 @@
+//! `fsn_potential`: computing energies, forces and virials.
+
+use std::ffi::{CStr, c_char};
+use std::sync::{Mutex, MutexGuard};
+
+use super::arrays;
+use super::model::fsn_model;
+use super::options::{fsn_options, read_options};
+use super::results::{fsn_results, wanted, write_results};
+use super::status::{fsn_status, guard};
+use super::structs::{self, Sized_};
+use super::structures::{self, fsn_structures};
+use crate::potential::{Device, Filters, Options, Potential, Precision};
+
+/// A model on a device, with its workspace. It may be used from any thread; two threads that use the same one
+/// wait for each other, two potentials work side by side.
+#[allow(non_camel_case_types)]
+pub struct fsn_potential {
+    potential: Mutex<Potential>,
+}
+
+impl fsn_potential {
+    /// A panic in another thread's call leaves a workspace that the next call fills anew.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Potential> {
+        self.potential
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// How a potential computes. Set `size` to `sizeof(fsn_potential_info)` before `fsn_potential_get_info`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct fsn_potential_info {
+    /// `sizeof(fsn_potential_info)`, set by the caller.
+    pub size: usize,
+    /// The device in use: "cpu" or "cuda". This and the names below are valid for ever.
+    pub device: *const c_char,
+    /// "single", "double" or "half".
+    pub precision: *const c_char,
+    /// How filters are evaluated: "exact" or "table".
+    pub filters: *const c_char,
+    /// Threads in use.
+    pub threads: usize,
+    /// Skin of its own neighbour lists, in the model's unit of length.
+    pub skin: f64,
+    /// How often its own neighbour list was built so far.
+    pub list_builds: u64,
+}
+
+// SAFETY: repr(C), begins with usize, zero is valid for numbers.
+unsafe impl Sized_ for fsn_potential_info {
+    const NAME: &'static str = "fsn_potential_info";
+    const FIRST_SIZE: usize = size_of::<Self>();
+}
+
+/// Makes a potential of a model. `options` may be null: all defaults.
+///
+/// On success `*potential` is a new handle, to be freed with `fsn_potential_free`. Errors: `FSN_UNSUPPORTED` for a
+/// choice that no engine of this build offers, `FSN_INVALID_ARGUMENT` for one that makes no sense.
+///
+/// # Safety
+/// `model` is a live handle; `options` is null or has as many readable bytes as its `size` says; `potential` is writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsn_potential_new(
+    model: *const fsn_model,
+    options: *const fsn_options,
+    potential: *mut *mut fsn_potential,
+) -> fsn_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let model = unsafe { arrays::required(model, "model") }?;
+        let options = if options.is_null() {
+            Options::default()
+        } else {
+            // SAFETY: by this function's contract.
+            read_options(&unsafe { structs::read(options) }?)?
+        };
+        let make = || {
+            Ok(fsn_potential {
+                potential: Mutex::new(Potential::new(model.model.clone(), options)?),
+            })
+        };
+        // SAFETY: by this function's contract.
+        unsafe { arrays::store(potential, make) }
+    })
+}
+
+/// Frees a potential. Null is fine.
+///
+/// # Safety
+/// `potential` comes from this library and has not been freed; nobody uses it any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsn_potential_free(potential: *mut fsn_potential) {
+    let _ = guard(|| {
+        // SAFETY: by this function's contract.
+        unsafe { arrays::free(potential) };
+        Ok(())
+    });
+}
+
+/// Fills `*info`, whose `size` the caller has set. Errors: `FSN_INVALID_ARGUMENT`.
+///
+/// # Safety
+/// `potential` is a live handle; `info` has as many writable bytes as its `size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsn_potential_get_info(
+    potential: *const fsn_potential,
+    info: *mut fsn_potential_info,
+) -> fsn_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let potential = unsafe { arrays::required(potential, "potential") }?.lock();
+        let options = potential.options();
+        let filled = fsn_potential_info {
+            size: 0,
+            device: device_name(options.device).as_ptr(),
+            precision: precision_name(options.precision).as_ptr(),
+            filters: filters_name(options.filters).as_ptr(),
+            threads: options.threads.unwrap_or(0),
+            skin: potential.skin(),
+            list_builds: potential.builds(),
+        };
+        // SAFETY: by this function's contract.
+        unsafe { structs::write(info, &filled) }
+    })
+}
+
+/// Computes independent structures. The neighbour list is kept from call to call and made anew only when an atom has
+/// moved more than half the skin, or atoms, cells or periodicity have changed.
+///
+/// Errors: `FSN_INVALID_ARGUMENT` (not finite, unknown type, two atoms at one point, a periodic cell of zero volume, …; the
+/// text names the atom), `FSN_NUMERICAL_ERROR` if an energy or force is not finite.
+///
+/// # Safety
+/// `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the
+/// lengths stated there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsn_potential_compute(
+    potential: *mut fsn_potential,
+    structures: *const fsn_structures,
+    results: *const fsn_results,
+) -> fsn_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let mut potential = unsafe { arrays::required(potential, "potential") }?.lock();
+        // SAFETY: by this function's contract.
+        let (view, out) = unsafe { (structures::read(structures, true)?, structs::read(results)?) };
+        let results = potential.compute(&view.structures(), wanted(&out)?)?;
+        // SAFETY: by this function's contract.
+        unsafe { write_results(&out, results) };
+        Ok(())
+    })
+}
+
+fn device_name(device: Device) -> &'static CStr {
+    match device {
+        Device::Auto => c"auto",
+        Device::Cpu => c"cpu",
+        Device::Cuda => c"cuda",
+    }
+}
+
+fn precision_name(precision: Precision) -> &'static CStr {
+    match precision {
+        Precision::Single => c"single",
+        Precision::Double => c"double",
+        Precision::Half => c"half",
+    }
+}
+
+fn filters_name(filters: Filters) -> &'static CStr {
+    match filters {
+        Filters::Auto => c"auto",
+        Filters::Exact => c"exact",
+        Filters::Table => c"table",
+    }
+}
