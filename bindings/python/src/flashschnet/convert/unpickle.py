@@ -44,7 +44,7 @@ _PACKAGES = frozenset(
 _BUILTINS = frozenset(
     "bool bytearray bytes complex dict float frozenset int list long object range set slice str tuple type unicode".split()
 )
-#: Single names from packages that are otherwise refused.
+#: Single names from packages that are otherwise refused: what frameworks' own models are seen to carry.
 _NAMES = frozenset(
     {
         "_codecs.encode",
@@ -54,6 +54,7 @@ _NAMES = frozenset(
         "collections.defaultdict",
         "copyreg._reconstructor",
         "copy_reg._reconstructor",
+        "functools.partial",
         "inspect._empty",
         "pathlib.Path",
         "pathlib.PosixPath",
