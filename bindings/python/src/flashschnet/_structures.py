@@ -1,0 +1,168 @@
+"""Structures as callers give them, as the library reads them: one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._arrays import floats, integers, invalid, pairs, pointer, switches
+from ._library import struct
+
+__all__ = ["Structures", "batch", "single"]
+
+
+class Structures:
+    """The arrays of one or several structures, and the struct that tells the library of them."""
+
+    def __init__(
+        self,
+        offsets: NDArray[np.uintp],
+        positions: NDArray[np.float64],
+        types: NDArray[np.int32] | None,
+        cells: NDArray[np.float64] | None,
+        periodic: NDArray[np.bool_] | None,
+        excluded: NDArray[np.int32] | None,
+    ) -> None:
+        self.offsets = offsets
+        self.struct = struct("fsn_structures")
+        self.struct.structures = len(offsets) - 1
+        self.struct.atoms = len(positions)
+        self.struct.excluded_pairs = 0 if excluded is None else len(excluded)
+        # A struct of C does not keep alive what it points to.
+        self._memory = []
+        arrays: dict[str, NDArray[Any] | None] = {
+            "offsets": offsets,
+            "positions": positions,
+            "types": types,
+            "cells": cells,
+            "periodic": periodic,
+            "excluded": excluded,
+        }
+        for name, array in arrays.items():
+            memory = pointer(array)
+            self._memory.append(memory)
+            setattr(self.struct, name, memory)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def atoms(self) -> int:
+        """Number of atoms of all structures together."""
+        return int(self.struct.atoms)
+
+    def slices(self) -> Iterable[slice]:
+        """The atoms of each structure."""
+        bounds = self.offsets.tolist()
+        return map(slice, bounds[:-1], bounds[1:])
+
+
+def single(
+    positions: ArrayLike,
+    types: ArrayLike | None,
+    cell: ArrayLike | None,
+    pbc: ArrayLike | None,
+    excluded: ArrayLike | None = None,
+) -> Structures:
+    """One structure; its arrays are not copied if they have the library's types and layout."""
+    where = floats(positions, "positions", "atoms", 3)
+    return Structures(
+        np.array([0, len(where)], np.uintp),
+        where,
+        None if types is None else _types(types, len(where), "types"),
+        None if cell is None else floats(cell, "cell", 3, 3),
+        None if pbc is None else switches(pbc, "pbc"),
+        None if excluded is None else pairs(excluded, "excluded"),
+    )
+
+
+def batch(
+    positions: Sequence[ArrayLike],
+    types: Sequence[ArrayLike] | ArrayLike,
+    cells: Sequence[ArrayLike | None] | ArrayLike | None,
+    pbc: Sequence[ArrayLike] | ArrayLike | None,
+    excluded: Sequence[ArrayLike] | ArrayLike | None,
+) -> Structures:
+    """Several structures; what is given once holds for each."""
+    count = len(positions)
+    where = [floats(each, f"positions[{s}]", "atoms", 3) for s, each in enumerate(positions)]
+    what = [_types(each, len(where[s]), f"types[{s}]") for s, each in enumerate(_each(types, 1, count, "types"))]
+    sizes = [len(each) for each in where]
+    offsets = np.zeros(count + 1, np.uintp)
+    np.cumsum(sizes, out=offsets[1:])
+    vectors, periodic = _cells(cells, pbc, count)
+    return Structures(
+        offsets,
+        _joined(where, np.empty((0, 3))),
+        _joined(what, np.empty(0, np.int32)),
+        vectors,
+        periodic,
+        _excluded(excluded, offsets),
+    )
+
+
+def _joined(arrays: list[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate(arrays) if arrays else empty
+
+
+def _types(types: ArrayLike, atoms: int, name: str) -> NDArray[np.int32]:
+    array = integers(types, name, "atoms")
+    if len(array) != atoms:
+        raise invalid(f"{len(array)} {name} for {atoms} positions")
+    return array
+
+
+def _each(value: Any, depth: int, count: int, name: str) -> Iterable[Any]:
+    """One value a structure: ``value`` for all of them if it has the ``depth`` of one, else its elements."""
+    if _depth(value) <= depth:
+        return repeat(value, count)
+    if len(value) != count:
+        raise invalid(f"{len(value)} {name} for {count} structures")
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Number of dimensions, by the first element that is one: lists of arrays may be ragged or hold None."""
+    if value is None or np.isscalar(value):
+        return 0
+    if hasattr(value, "ndim"):
+        return int(value.ndim)
+    if not hasattr(value, "__len__"):
+        return 0 if np.ndim(value) == 0 else int(np.ndim(value))
+    return 1 + max((_depth(element) for element in value[:1] if element is not None), default=0)
+
+
+def _cells(cells: Any, pbc: Any, count: int) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
+    if cells is None and pbc is None:
+        return None, None
+    vectors = np.zeros((count, 3, 3))
+    periodic = np.zeros((count, 3), np.bool_)
+    given = list(_each(cells, 2, count, "cells"))
+    for s, each in enumerate(given):
+        if each is not None:
+            vectors[s] = floats(each, f"cells[{s}]", 3, 3)
+            periodic[s] = True
+    # A list of truth values has the depth of one structure's: three of them are directions, as everywhere.
+    if pbc is not None:
+        for s, each in enumerate(_each(pbc, 1, count, "pbc")):
+            periodic[s] = switches(each, f"pbc[{s}]")
+    return (None if all(each is None for each in given) else vectors), periodic
+
+
+def _excluded(excluded: Any, offsets: NDArray[np.uintp]) -> NDArray[np.int32] | None:
+    if excluded is None:
+        return None
+    count = len(offsets) - 1
+    sizes = np.diff(offsets).tolist()
+    found = [np.empty((0, 2), np.int32)]
+    for s, each in enumerate(_each(excluded, 2, count, "excluded")):
+        array = pairs(each, f"excluded[{s}]")
+        # Counted over the batch an atom that is not there would be one of the next structure.
+        for pair in array[((array < 0) | (array >= sizes[s])).any(axis=1)][:1]:
+            raise invalid(f"excluded[{s}] joins atoms {pair[0]} and {pair[1]} of {sizes[s]}")
+        found.append(array + np.int32(offsets[s]))
+    return np.concatenate(found)

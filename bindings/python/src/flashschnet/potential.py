@@ -1,0 +1,348 @@
+"""A model that computes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _structures
+from ._arrays import floats, integers, invalid, pointer
+from ._library import check, ffi, lib, string, struct, text
+from .model import Model
+from .results import Outputs, Results
+
+__all__ = ["Exchange", "Potential"]
+
+#: A function that moves rows between atoms and their ghosts, in place: an array (atoms, width), float32 or float64.
+Exchange = Callable[[NDArray[Any]], None]
+
+
+class Potential:
+    """A model on a device, with its workspace.
+
+    May be used from any thread: threads that use the same potential wait for each other, two potentials work side by
+    side. The interpreter's lock is released while the library computes.
+
+    Parameters
+    ----------
+    model
+        A model, or the path of a model file.
+    device
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: the fastest device that is there.
+    precision
+        ``"single"``, ``"double"`` or ``"half"``.
+    filters
+        ``"exact"``: the filter network at every pair; ``"table"``: a table of the filters and their derivatives;
+        ``"auto"``: what is fastest within the engine's error bound.
+    threads
+        By default ``OMP_NUM_THREADS``, else as many as the machine offers.
+    skin
+        Extra radius of the potential's own neighbour lists, in the model's unit of length, so that a list serves until
+        an atom has moved half of it. By default 1 Å; 0: a new list in every call.
+
+    Raises
+    ------
+    InvalidArgument
+        A choice that makes no sense; the text lists what is accepted.
+    Unsupported
+        A choice that this build or machine does not offer.
+    FileError, ModelError
+        As for :class:`Model`.
+    """
+
+    def __init__(
+        self,
+        model: Model | str | os.PathLike[str],
+        device: str = "auto",
+        precision: str = "single",
+        filters: str = "auto",
+        threads: int | None = None,
+        skin: float | None = None,
+    ) -> None:
+        self.model = model if isinstance(model, Model) else Model(model)
+        self._choices = (device, precision, filters, threads, skin)
+        options = struct("fsn_options")
+        for key, value in zip(("device", "precision", "filters", "threads", "skin"), self._choices, strict=True):
+            if value is not None:
+                check(lib.fsn_options_set(options, key.encode(), string(value, key)))
+        place = ffi.new("fsn_potential **")
+        check(lib.fsn_potential_new(self.model._handle, options, place))
+        # Freed when the last user is done with it: a call that is under way in another thread holds on to it.
+        self._handle = ffi.gc(place[0], lib.fsn_potential_free)
+        self._domain = (0, 0)
+        self._domain_lock = threading.Lock()
+
+    @property
+    def device(self) -> str:
+        """The device in use."""
+        return text(self._info().device)
+
+    @property
+    def precision(self) -> str:
+        """The precision in use."""
+        return text(self._info().precision)
+
+    @property
+    def filters(self) -> str:
+        """How filters are evaluated: ``"exact"`` or ``"table"``."""
+        return text(self._info().filters)
+
+    @property
+    def threads(self) -> int:
+        """Threads in use."""
+        return int(self._info().threads)
+
+    @property
+    def skin(self) -> float:
+        """Skin of the potential's own neighbour lists, in the model's unit of length."""
+        return float(self._info().skin)
+
+    @property
+    def list_builds(self) -> int:
+        """How often its own neighbour list was built so far."""
+        return int(self._info().list_builds)
+
+    def compute(
+        self,
+        positions: ArrayLike,
+        types: ArrayLike,
+        cell: ArrayLike | None = None,
+        pbc: ArrayLike | None = None,
+        *,
+        excluded: ArrayLike | None = None,
+        forces: bool = True,
+        virial: bool = False,
+        virials: bool = False,
+    ) -> Results:
+        """Compute one structure.
+
+        Energy and energies of the atoms are always there. The neighbour list is kept from call to call and made anew
+        when an atom has moved more than half the skin, or atoms, cell or periodicity have changed.
+
+        Parameters
+        ----------
+        positions
+            (atoms, 3), in the model's unit of length; they need not lie in the cell. Not copied if float64 in C order.
+        types
+            (atoms,), the model's own integers: atomic numbers or bead types. Not copied if int32.
+        cell
+            (3, 3), lattice vectors as rows.
+        pbc
+            Whether the directions are periodic, one value or three; by default they are if there is a cell.
+        excluded
+            (pairs, 2), pairs of atoms that are left out of the graph, with all their periodic images.
+        forces, virial, virials
+            What else to compute; ``virials`` are those of each atom.
+
+        Raises
+        ------
+        InvalidArgument
+            A shape that does not fit, a position that is not finite, an unknown type, two atoms at one point, a
+            periodic cell without volume, …; the text names the atom.
+        TypeError
+            Arrays that are not numbers, types that are not integers.
+        NumericalError
+            An energy or force is not finite.
+        """
+        structures = _structures.single(positions, types, cell, pbc, excluded)
+        return self._compute(structures, forces, virial, virials)[0]
+
+    def compute_batch(
+        self,
+        positions: Sequence[ArrayLike],
+        types: Sequence[ArrayLike] | ArrayLike,
+        cells: Sequence[ArrayLike | None] | ArrayLike | None = None,
+        pbc: Sequence[ArrayLike] | ArrayLike | None = None,
+        *,
+        excluded: Sequence[ArrayLike] | ArrayLike | None = None,
+        forces: bool = True,
+        virial: bool = False,
+        virials: bool = False,
+    ) -> list[Results]:
+        """Compute independent structures in one call; as :meth:`compute`, with one entry a structure everywhere.
+
+        What is the same for all structures may be given once: ``types`` (atoms,), ``cells`` (3, 3), ``pbc`` one value
+        or three, ``excluded`` (pairs, 2).
+
+        Parameters
+        ----------
+        positions
+            A sequence of arrays (atoms, 3), or one array (structures, atoms, 3).
+        types
+            A sequence of arrays (atoms,).
+        cells
+            A sequence of arrays (3, 3), or None for a structure without a cell.
+        pbc
+            A sequence of one value or three each; by default the structures with a cell are periodic.
+        excluded
+            A sequence of arrays (pairs, 2), counted from 0 in each structure.
+
+        Returns
+        -------
+        list of Results
+            One for each structure, with views of arrays of the whole batch.
+        """
+        structures = _structures.batch(positions, types, cells, pbc, excluded)
+        return self._compute(structures, forces, virial, virials)
+
+    def set_neighbors(
+        self,
+        offsets: ArrayLike,
+        neighbors: ArrayLike,
+        *,
+        atoms: int | None = None,
+        owners: ArrayLike | None = None,
+        base: int = 0,
+    ) -> None:
+        """Take over a neighbour list for :meth:`compute_domain`; a copy is made.
+
+        Parameters
+        ----------
+        offsets
+            (owned + 1,): neighbours of owned atom i are ``neighbors[offsets[i]:offsets[i + 1]]``.
+        neighbors
+            Indices of owned or ghost atoms, counted from ``base``: for every owned atom all its neighbours within the
+            cutoff or more, each pair in both rows, periodic images as ghost atoms.
+        atoms
+            Number of owned and ghost atoms; by default that of ``owners``, or no ghosts.
+        owners
+            (atoms,): which owned atom each atom is a copy of, itself for owned ones. None: see the exchange of
+            :meth:`compute_domain`.
+        base
+            What atoms are counted from: 0 or 1.
+
+        Raises
+        ------
+        InvalidArgument
+            The text names the entry at fault; the list set before is kept.
+        """
+        bounds = integers(offsets, "offsets", "owned + 1")
+        entries = integers(neighbors, "neighbors", "pairs")
+        copies = None if owners is None else integers(owners, "owners", "atoms")
+        if len(bounds) == 0 or bounds[0] != 0 or bounds[-1] != len(entries) or (np.diff(bounds) < 0).any():
+            raise invalid(f"offsets must rise from 0 to the number of neighbors, {len(entries)}")
+        owned = len(bounds) - 1
+        if atoms is None:
+            atoms = owned if copies is None else len(copies)
+        if copies is not None and len(copies) != atoms:
+            raise invalid(f"{len(copies)} owners for {atoms} atoms")
+        rows = bounds.astype(np.uintp)
+        request = struct("fsn_neighbors")
+        request.owned, request.atoms, request.base = owned, atoms, base
+        memory = [pointer(array) for array in (rows, entries, copies)]
+        request.offsets, request.neighbors, request.owners = memory
+        with self._domain_lock:
+            check(lib.fsn_potential_set_neighbors(self._handle, request))
+            self._domain = (owned, atoms)
+
+    def compute_domain(
+        self,
+        positions: ArrayLike,
+        types: ArrayLike,
+        *,
+        forward: Exchange | None = None,
+        reverse: Exchange | None = None,
+        forces: bool = True,
+        virial: bool = False,
+        virials: bool = False,
+    ) -> Results:
+        """Compute owned atoms and their ghosts with the list of :meth:`set_neighbors`.
+
+        Parameters
+        ----------
+        positions, types
+            (atoms, 3) and (atoms,), owned atoms first, then ghosts.
+        forward, reverse
+            Functions that get an array (atoms, width) and change it in place: ``forward`` copies the rows of owned
+            atoms to their ghosts, ``reverse`` adds the rows of ghosts to their owners'. Not needed if ``owners`` were
+            given, without ghosts, or with one block. The array is not valid after the call. They must not use this
+            potential.
+        forces, virial, virials
+            As in :meth:`compute`; forces on ghosts are to be added to their owners', unless ``owners`` were given.
+
+        Returns
+        -------
+        Results
+            ``energy`` is the sum over owned atoms, ``energies`` are theirs; forces and virials are of all atoms.
+
+        Raises
+        ------
+        InvalidArgument, NumericalError
+            As in :meth:`compute`.
+        Exception
+            What ``forward`` or ``reverse`` raised.
+        """
+        where = floats(positions, "positions", "atoms", 3)
+        what = integers(types, "types", "atoms")
+        if len(what) != len(where):
+            raise invalid(f"{len(what)} types for {len(where)} positions")
+        raised: list[BaseException] = []
+
+        def exchange(function: Exchange | None) -> Any:
+            if function is None:
+                return ffi.NULL
+
+            def call(_context: Any, rows: Any, width: int, element_size: int) -> int:
+                try:
+                    memory = ffi.buffer(rows, len(where) * width * element_size)
+                    function(np.frombuffer(memory, f"f{element_size}").reshape(len(where), width))
+                except BaseException as error:
+                    raised.append(error)
+                    return 1
+                return 0
+
+            return ffi.callback("fsn_exchange", call)
+
+        request = struct("fsn_domain")
+        request.atoms = len(where)
+        memory = [pointer(where), pointer(what), exchange(forward), exchange(reverse)]
+        request.positions, request.types, request.forward, request.reverse = memory
+        with self._domain_lock:
+            owned, atoms = self._domain
+            outputs = Outputs(1, owned, atoms, forces, virial, virials)
+            status = lib.fsn_potential_compute_domain(self._handle, request, outputs.struct)
+            if raised:
+                raise raised[0]
+            check(status)
+        return outputs.of(0, slice(None))
+
+    def close(self) -> None:
+        """Free what the potential holds; it cannot be used afterwards. Calls in other threads finish first."""
+        self._handle = ffi.NULL
+
+    def _compute(self, structures: _structures.Structures, forces: bool, virial: bool, virials: bool) -> list[Results]:
+        outputs = Outputs(len(structures), structures.atoms, structures.atoms, forces, virial, virials)
+        check(lib.fsn_potential_compute(self._handle, structures.struct, outputs.struct))
+        return [outputs.of(s, atoms) for s, atoms in enumerate(structures.slices())]
+
+    def _info(self) -> Any:
+        info = struct("fsn_potential_info")
+        check(lib.fsn_potential_get_info(self._handle, info))
+        return info
+
+    def __enter__(self) -> Potential:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self._handle == ffi.NULL:
+            return f"<flashschnet.Potential {self.model.name!r}, closed>"
+        info = self._info()
+        return (
+            f"<flashschnet.Potential {self.model.name!r}: {text(info.device)}, {text(info.precision)}, "
+            f"{text(info.filters)} filters, {info.threads} threads>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy has its own workspace, so that both can compute at once.
+        return type(self), (self.model, *self._choices)
