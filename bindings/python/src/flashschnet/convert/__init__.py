@@ -6,6 +6,8 @@ interpreter that builds data only, so that a file from anywhere can be converted
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from .xyz import write_xyz
 __all__ = ["ConvertError", "Report", "convert"]
 
 _CONVERTER = "flashschnet convert"
+_CONVERTERS = {"schnetpack2": schnetpack2.convert, "schnetpack0": schnetpack0.convert, "pyg": pyg.convert}
 
 
 @dataclass
@@ -106,10 +109,11 @@ def convert(
     _check_options(options)
     with TorchArchive(source) as archive:
         payload = tensors.load(archive)
-    name = frameworks.recognise(payload) if framework == "auto" else framework
-    if name not in frameworks.FRAMEWORKS:
-        raise ConvertError(f"framework {name!r} is not one of {', '.join(frameworks.FRAMEWORKS)}")
-    own = structures_of(payload)
+    if framework != "auto" and framework not in frameworks.FRAMEWORKS:
+        raise ConvertError(f"framework {framework!r} is not one of {', '.join(frameworks.FRAMEWORKS)}")
+    with _one_line_errors(source):
+        name = frameworks.recognise(payload) if framework == "auto" else framework
+        own = structures_of(payload)
     if structures is not None:
         if not own:
             raise ConvertError(f"{source} holds no structures")
@@ -129,10 +133,10 @@ def convert(
             lists = structures_of(tensors.load(archive))
         if not lists:
             raise ConvertError(f"{terms} holds no structures")
-        model = mlcg.convert(payload, options, lists)
     else:
-        modules = {"schnetpack2": schnetpack2, "schnetpack0": schnetpack0, "mlcg": mlcg, "pyg": pyg}
-        model = modules[name].convert(payload, options)
+        lists = None
+    with _one_line_errors(source):
+        model = mlcg.convert(payload, options, lists) if name == "mlcg" else _CONVERTERS[name](payload, options)
     provenance = {
         "framework": model.framework,
         "source": source.name,
@@ -148,6 +152,18 @@ def convert(
 
     report.description = writer.write(model, provenance, target, check)
     return report
+
+
+@contextmanager
+def _one_line_errors(source: Path) -> Iterator[None]:
+    """Turn what a file of the wrong build sets off deep inside into one line; the messages name the file."""
+    try:
+        yield
+    except ConvertError as error:
+        text = str(error)
+        raise ConvertError(text if text.startswith(("--", str(source))) else f"{source}: {text}") from error
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        raise ConvertError(f"{source} is not built as its framework builds models ({type(error).__name__})") from error
 
 
 def _check_options(options: Options) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import mlcg, pyg, schnetpack0, schnetpack2
-from .errors import ConvertError
+from .errors import ConvertError, brief
 from .modules import Module, is_module
 from .tensors import Tensor
 from .unpickle import Call, Instance
@@ -39,6 +39,6 @@ def _describe(payload: Any) -> str:
     if isinstance(payload, dict):
         if "pytorch-lightning_version" in payload:
             return "a Lightning checkpoint (convert the model saved beside it, such as best_model)"
-        keys = ", ".join(repr(key) for key in list(payload)[:4])
+        keys = ", ".join(brief(key) for key in list(payload)[:4])
         return f"a dictionary ({keys}{', ...' if len(payload) > 4 else ''})"
     return f"a {type(payload).__name__}"

@@ -18,6 +18,7 @@ from .type_table import bead_types
 __all__ = ["convert", "holds_structures_only", "recognise"]
 
 _MAX_DEPTH = 16
+_MAX_PARTS = 10_000
 
 
 def recognise(payload: Any) -> bool:
@@ -62,7 +63,8 @@ def convert(payload: Any, options: Options, terms: list[Structure] | None = None
         missing = {int(t) for t in structure.types} - kept
         if missing:
             raise ConvertError(f"--types leaves out type {min(missing)}, which structure {structure.name!r} uses")
-    network, tensors = None, {}
+    network: dict[str, Any] | None = None
+    tensors: dict[str, Tensor] = {}
     if schnet is not None:
         network, tensors = schnet.write([int(entry["index"]) for entry in types])
     entries, prior_tensors = prior_set.write(kept)
@@ -106,11 +108,9 @@ def _model_part(payload: Any) -> Any:
     return None
 
 
-def _collect(
-    module: Module, name: str, networks: list[Module], priors: list[tuple[str, Module]], depth: int
-) -> None:
+def _collect(module: Module, name: str, networks: list[Module], priors: list[tuple[str, Module]], depth: int) -> None:
     """Take the wrappers off and sort what is within into networks and priors."""
-    if depth > _MAX_DEPTH:
+    if depth > _MAX_DEPTH or len(networks) + len(priors) > _MAX_PARTS:
         raise ConvertError("its models are nested too deeply")
     if module.name == "SumOut":
         _collect(module.child("models"), name, networks, priors, depth + 1)
@@ -118,11 +118,11 @@ def _collect(
         for key, part in module.children().items():
             _collect(part, key, networks, priors, depth + 1)
     elif module.name in ("GradientsOut", "EnergyOut"):
-        _collect(module.child("model"), name or str(module.attribute("name", "")), networks, priors, depth + 1)
+        _collect(module.child("model"), name or module.text("name"), networks, priors, depth + 1)
     elif module.name in ("StandardSchNet", "SchNet"):
         networks.append(module)
     elif PriorSet.knows(module):
-        priors.append((name or str(module.attribute("name", "")) or module.name, module))
+        priors.append((name or module.text("name") or module.name, module))
     else:
         raise ConvertError(
             f"{module.path} is not supported: of mlcg, StandardSchNet and the priors "
@@ -131,7 +131,7 @@ def _collect(
 
 
 def _schnet(module: Module, notes: list[str]) -> SchNet:
-    if module.attribute("self_interaction", False):
+    if module.flag("self_interaction"):
         raise ConvertError("the network lets atoms act on themselves (self_interaction), which is not supported")
     limit = module.attribute("max_num_neighbors")
     if isinstance(limit, int):
@@ -152,7 +152,7 @@ def _schnet(module: Module, notes: list[str]) -> SchNet:
             raise ConvertError(f"its convolution {conv.path} is not supported; CFConv is")
         layers, inner = _mlp(conv.child("filter_network"))
         activations |= inner | {activation_name(part.child("activation"), part.label)}
-        aggregations.add(conv.attribute("aggr", "add"))
+        aggregations.add(conv.text("aggr", "add"))
         cutoffs.append(conv.child("cutoff"))
         blocks.append(
             Block(
@@ -164,7 +164,7 @@ def _schnet(module: Module, notes: list[str]) -> SchNet:
         )
     if len(activations) != 1 or "identity" in activations:
         raise ConvertError(f"its blocks mix the activations {', '.join(sorted(activations))}")
-    aggregation = {"add": "sum", "sum": "sum", "mean": "mean"}.get(str(aggregations.pop()))
+    aggregation = {"add": "sum", "sum": "sum", "mean": "mean"}.get(aggregations.pop())
     if aggregation is None or aggregations:
         raise ConvertError("its aggregation is not supported; add and mean are")
     basis_module = module.child("rbf_layer")
@@ -247,8 +247,7 @@ def _basis(module: Module) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "basis.widths": Tensor("F64", np.ascontiguousarray(widths)),
         }
     raise ConvertError(
-        f"its radial basis {module.path} is not supported; "
-        "ExpNormalBasis, ExtendedExpNormalBasis and GaussianBasis are"
+        f"its radial basis {module.path} is not supported; ExpNormalBasis, ExtendedExpNormalBasis and GaussianBasis are"
     )
 
 
@@ -262,8 +261,7 @@ def _envelope(module: Module) -> dict[str, Any]:
     if module.name == "ShiftedCosineCutoff":
         return {"kind": "shifted_cosine", "cutoff": cutoff, "width": module.number("smooth_width")}
     raise ConvertError(
-        f"its cutoff function {module.path} is not supported; "
-        "CosineCutoff, ShiftedCosineCutoff and IdentityCutoff are"
+        f"its cutoff function {module.path} is not supported; CosineCutoff, ShiftedCosineCutoff and IdentityCutoff are"
     )
 
 
@@ -292,5 +290,3 @@ def _excluded_bonds(structures: list[Structure], options: Options, network: bool
             "up to how many bonds apart they are"
         )
     return 0
-
-

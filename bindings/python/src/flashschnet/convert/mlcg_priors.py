@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ConvertError
+from .errors import ConvertError, brief
 from .mlcg_structures import Structure
 from .model import int_tensor
 from .modules import Module
@@ -190,7 +190,7 @@ class PriorSet:
         keys = module.attribute("allowed_interaction_keys")
         for key in keys if isinstance(keys, list) else ():
             if not isinstance(key, tuple) or len(key) != kind.atoms:
-                raise ConvertError(f"prior {name!r} has a type tuple {key!r} that is not of {kind.atoms} types")
+                raise ConvertError(f"prior {name!r} has a type tuple that is not of {kind.atoms} types")
             found[tuple(_type_number(part, name) for part in key)] = None
         size = None
         for _, aliases in kind.parameters:
@@ -229,13 +229,11 @@ class PriorSet:
         return value
 
     @staticmethod
-    def _table(
-        module: Module, name: str, aliases: tuple[str, ...], tuples: list[tuple[int, ...]]
-    ) -> Tensor | None:
+    def _table(module: Module, name: str, aliases: tuple[str, ...], tuples: list[tuple[int, ...]]) -> Tensor | None:
         table = _find(module, aliases)
         if table is None:
             return None
-        where = tuple(np.array(tuples, dtype=np.int64).reshape(len(tuples), -1).T)
+        where: tuple[Any, ...] = tuple(np.array(tuples, dtype=np.int64).reshape(len(tuples), -1).T)
         if isinstance(table, Tensor):
             if name in (*_FOURIER_PARAMETERS, "polynomial"):
                 return table.view(table.data[(slice(None), *where)].T)
@@ -322,4 +320,4 @@ def _type_number(value: Any, name: str) -> int:
         return int(value.item())
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise ConvertError(f"prior {name!r} has a type {value!r} that is not a number")
+    raise ConvertError(f"prior {name!r} has {brief(value)} where a type belongs")

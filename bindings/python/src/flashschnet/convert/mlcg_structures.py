@@ -13,6 +13,8 @@ from .unpickle import Instance
 
 __all__ = ["MASS_UNIT", "Structure", "structures_of"]
 
+_MAX_STRUCTURES = 10_000
+_MAX_ATOMS = 10_000_000
 #: mlcg's unit of mass, kcal/mol · ps² / Å², in unified atomic mass units.
 MASS_UNIT = 418.4
 
@@ -32,8 +34,15 @@ class Structure:
 
 def structures_of(payload: Any) -> list[Structure]:
     """The structures in a file, in order; their names are made different."""
-    stores = _stores(payload, 0)
-    structures = [_structure(store, number) for number, store in enumerate(stores)]
+    stores: list[dict[Any, Any]] = []
+    _find_stores(payload, 0, stores)
+    structures: list[Structure] = []
+    atoms = 0
+    for number, store in enumerate(stores):
+        structures.append(_structure(store, number))
+        atoms += len(structures[-1].types)
+        if atoms > _MAX_ATOMS:
+            raise ConvertError(f"the file's structures have more than {_MAX_ATOMS} atoms")
     names = [structure.name for structure in structures]
     for number, structure in enumerate(structures):
         if names.count(structure.name) > 1:
@@ -41,18 +50,23 @@ def structures_of(payload: Any) -> list[Structure]:
     return structures
 
 
-def _stores(value: Any, depth: int) -> list[dict[Any, Any]]:
-    if depth > 4:
-        return []
+def _find_stores(value: Any, depth: int, stores: list[dict[Any, Any]]) -> None:
+    if depth > 2 or not isinstance(value, (list, tuple, Instance)):
+        return
     if isinstance(value, (list, tuple)):
-        return [store for part in value for store in _stores(part, depth + 1)]
-    if isinstance(value, Instance) and value.cls.name in ("AtomicData", "Data") and isinstance(value.state, dict):
+        if len(value) > _MAX_STRUCTURES:
+            return
+        for part in value:
+            _find_stores(part, depth + 1, stores)
+        if len(stores) > _MAX_STRUCTURES:
+            raise ConvertError(f"the file holds more than {_MAX_STRUCTURES} structures")
+        return
+    if value.cls.name in ("AtomicData", "Data") and isinstance(value.state, dict):
         store = value.state.get("_store")
         if isinstance(store, Instance) and isinstance(store.state, dict):
             mapping = store.state.get("_mapping")
             if isinstance(mapping, dict) and "pos" in mapping and "atom_types" in mapping:
-                return [mapping]
-    return []
+                stores.append(mapping)
 
 
 def _structure(store: dict[Any, Any], number: int) -> Structure:
@@ -90,7 +104,7 @@ def _terms(entry: dict[Any, Any], atoms: int, where: str) -> np.ndarray[Any, Any
     shifts = entry.get("cell_shifts")
     if isinstance(shifts, Tensor) and shifts.data.size and (shifts.float64() != 0).any():
         raise ConvertError(f"{where} reaches into periodic images (cell_shifts), which is not supported")
-    mapping = entry["index_mapping"].integers()
+    mapping: np.ndarray[Any, Any] = entry["index_mapping"].integers()
     if mapping.ndim != 2:
         raise ConvertError(f"{where} has shape {list(mapping.shape)}")
     if mapping.size and (mapping.min() < 0 or mapping.max() >= atoms):

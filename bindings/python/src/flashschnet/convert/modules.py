@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .errors import ConvertError
+from .errors import ConvertError, brief
 from .tensors import SparseTensor, Tensor
 from .unpickle import Call, Global, Instance
 
 __all__ = ["Module", "activation_name", "as_module", "is_module"]
+
+
+#: Modules share parts: what is written once can be reached along very many ways.
+_MAX_MODULES = 100_000
 
 
 class Module:
@@ -82,6 +86,31 @@ class Module:
         """A plain attribute."""
         return self._state.get(name, default)
 
+    def text(self, name: str, default: str = "") -> str:
+        """An attribute that is text; ``default`` if it is not there or None."""
+        value = self._state.get(name)
+        if value is None:
+            return default
+        if isinstance(value, str):
+            return value
+        raise ConvertError(f"{self.label}: {name} is {brief(value)} where text belongs")
+
+    def texts(self, name: str) -> list[str]:
+        """An attribute that is a list of texts."""
+        value = self._state.get(name)
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            return value
+        raise ConvertError(f"{self.label}: {name} is {brief(value)} where a list of names belongs")
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """An attribute that is true or false; ``default`` if it is not there or None."""
+        value = self._state.get(name)
+        if value is None:
+            return default
+        if isinstance(value, int):
+            return bool(value)
+        raise ConvertError(f"{self.label}: {name} is {brief(value)} where true or false belongs")
+
     def number(self, name: str) -> float:
         """A number: an attribute, or a parameter or buffer of one element."""
         value = self.tensors().get(name, self._state.get(name))
@@ -106,10 +135,11 @@ class Module:
     def state_dict(self) -> dict[str, Tensor]:
         """All its parameters and buffers by their dotted names, as in torch's ``state_dict``."""
         result: dict[str, Tensor] = {}
-        pending = [(self, "", 0)]
+        pending, visited = [(self, "", 0)], 0
         while pending:
             module, prefix, depth = pending.pop()
-            if depth > 64 or len(result) > 100_000:
+            visited += 1
+            if depth > 64 or visited > _MAX_MODULES:
                 raise ConvertError(f"{self.label} is nested too deeply")
             for key, value in module.tensors().items():
                 if isinstance(value, Tensor):
@@ -164,9 +194,7 @@ def activation_name(value: Any, where: str) -> str:
             for parameter in ("alpha", "beta"):
                 tensor = value.optional(parameter)
                 if tensor is not None and (tensor.float64() != 1.0).any():
-                    raise ConvertError(
-                        f"{where}: ShiftedSoftplus with {parameter} other than 1 is not supported"
-                    )
+                    raise ConvertError(f"{where}: ShiftedSoftplus with {parameter} other than 1 is not supported")
         name = value.name
     elif is_module(value):
         return activation_name(Module(value, where), where)
@@ -177,7 +205,5 @@ def activation_name(value: Any, where: str) -> str:
     else:
         name = type(value).__name__
     if name not in _ACTIVATIONS:
-        raise ConvertError(
-            f"{where}: activation {name} is not supported (shifted softplus, tanh and SiLU are)"
-        )
+        raise ConvertError(f"{where}: activation {name} is not supported (shifted softplus, tanh and SiLU are)")
     return _ACTIVATIONS[name]

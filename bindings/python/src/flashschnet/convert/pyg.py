@@ -117,7 +117,7 @@ def _state(payload: Any) -> dict[str, Tensor] | None:
 def _facts(module: Module, notes: list[str]) -> dict[str, Any]:
     if module.name != "SchNet":
         raise ConvertError(f"{module.path} is not supported: of PyTorch Geometric, SchNet is")
-    if module.attribute("dipole", False):
+    if module.flag("dipole"):
         raise ConvertError("the model predicts a dipole moment (dipole=True), not an energy")
     cutoff = module.number("cutoff")
     graph = module.find("interaction_graph")
@@ -133,10 +133,10 @@ def _facts(module: Module, notes: list[str]) -> dict[str, Any]:
         conv = block.child("conv")
         if abs(conv.number("cutoff") - cutoff) > 1e-12 * cutoff:
             raise ConvertError("its blocks have different cutoffs")
-        if conv.attribute("aggr", "add") not in ("add", "sum"):
-            raise ConvertError(f"{conv.label} aggregates by {conv.attribute('aggr')}, which is not supported")
+        if conv.text("aggr", "add") not in ("add", "sum"):
+            raise ConvertError(f"{conv.label} aggregates by {conv.text('aggr')}, which is not supported")
     pool = module.find("readout")
-    pool_name = pool.name if pool is not None else str(module.attribute("readout", "add"))
+    pool_name = pool.name if pool is not None else module.text("readout", "add")
     readout = {"SumAggregation": "sum", "MeanAggregation": "mean", "add": "sum", "sum": "sum", "mean": "mean"}.get(
         pool_name
     )
@@ -182,7 +182,8 @@ def _facts_from_options(state: dict[str, Tensor], options: Options, notes: list[
 def _note_truncation(notes: list[str], limit: Any) -> None:
     beyond = f"beyond {limit} an atom" if isinstance(limit, int) else "beyond 32 an atom by default"
     notes.append(
-        f"PyTorch Geometric drops neighbours {beyond} (max_num_neighbors); here every neighbour within the cutoff counts"
+        f"PyTorch Geometric drops neighbours {beyond} (max_num_neighbors); "
+        "here every neighbour within the cutoff counts"
     )
 
 

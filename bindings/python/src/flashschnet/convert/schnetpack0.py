@@ -106,12 +106,12 @@ def _facts_of_module(module: Module) -> dict[str, Any]:
         raise ConvertError(f"its output module {output.path} is not supported; Atomwise is")
     facts: dict[str, Any] = {}
     pool = output.find("atom_pool")
-    facts["pooling"] = "mean" if pool is not None and pool.attribute("average", pool.attribute("mean", False)) else "sum"
+    facts["pooling"] = "mean" if pool is not None and pool.flag("average", pool.flag("mean")) else "sum"
     expansion = representation.child("distance_expansion")
     if expansion.name != "GaussianSmearing":
         raise ConvertError(f"its radial basis {expansion.path} is not supported; GaussianSmearing is")
-    facts["centered"] = bool(expansion.attribute("centered", False))
-    if representation.attribute("charged_systems", False):
+    facts["centered"] = expansion.flag("centered")
+    if representation.flag("charged_systems"):
         raise ConvertError("its representation adds a charge embedding (charged_systems), which is not supported")
     blocks = list(representation.child("interactions").children().values())
     facts["coupled_interactions"] = len(blocks) > 1 and len({id(block.instance) for block in blocks}) == 1
@@ -121,7 +121,7 @@ def _facts_of_module(module: Module) -> dict[str, Any]:
         cutoff = cfconv.find("cutoff_network")
         kinds.add("none" if cutoff is None else cutoff.name)
         aggregate = cfconv.find("agg")
-        means.add(bool(aggregate is not None and aggregate.attribute("average", aggregate.attribute("mean", False))))
+        means.add(aggregate is not None and aggregate.flag("average", aggregate.flag("mean")))
         activations.add(_activation(cfconv.child("f2out")))
         layers = list(cfconv.child("filter_network").children().values())
         activations.update(_activation(layer) for layer in layers[:-1])
@@ -219,7 +219,7 @@ class _Converter:
         try:
             return self._representation[name]
         except KeyError:
-            raise ConvertError(f"the state dictionary has no {name!r}, so it is not a SchNet of SchNetPack 0.x") from None
+            raise ConvertError(f"the model has no {name!r}, so it is not a SchNet of SchNetPack 0.x") from None
 
     def _blocks(self) -> tuple[list[Block], bool]:
         parts: dict[int, dict[str, Tensor]] = {}
@@ -230,7 +230,9 @@ class _Converter:
             raise ConvertError("the state dictionary has no interaction blocks 0, 1, ...")
         declared = self._facts.get("n_interactions")
         if isinstance(declared, int) and declared != len(parts):
-            raise ConvertError(f"the configuration says {declared} interaction blocks, the weights are for {len(parts)}")
+            raise ConvertError(
+                f"its configuration says {declared} interaction blocks, its weights are for {len(parts)}"
+            )
         blocks = []
         for number in range(len(parts)):
             part = {key: value for key, value in parts[number].items() if not _IGNORED.match(key)}

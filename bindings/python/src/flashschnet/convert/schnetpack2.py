@@ -61,13 +61,12 @@ def convert(payload: Any, options: Options) -> Model:
 
 
 def _check_inputs(module: Module, cutoff: float) -> None:
-    for part in (module.find("input_modules") or module.child("output_modules")).children().values():
-        if module.find("input_modules") is None:
-            break
+    inputs = module.find("input_modules")
+    for part in inputs.children().values() if inputs is not None else ():
         if part.name == "FilterShortRange":
             reach = part.number("short_range_cutoff")
             if reach < cutoff:
-                raise ConvertError(f"its input module FilterShortRange ends at {reach:g}, within the cutoff of {cutoff:g}")
+                raise ConvertError(f"its input module {part.name} ends at {reach:g}, within the cutoff of {cutoff:g}")
         elif part.name not in _HARMLESS_INPUTS:
             raise ConvertError(f"its input module {part.path} is not supported")
 
@@ -81,9 +80,7 @@ def _schnet(module: Module, rule: EnergyRule) -> SchNet:
         raise ConvertError(f"its nuclear embedding {embedding.path} is not supported; torch.nn.Embedding is")
     cutoff_module = module.child("cutoff_fn")
     if cutoff_module.name not in _ENVELOPES:
-        raise ConvertError(
-            f"its cutoff function {cutoff_module.path} is not supported; {' and '.join(_ENVELOPES)} are"
-        )
+        raise ConvertError(f"its cutoff function {cutoff_module.path} is not supported; {' and '.join(_ENVELOPES)} are")
     cutoff = cutoff_module.number("cutoff")
     basis, basis_tensors = _basis(module.child("radial_basis"))
     interactions = list(module.child("interactions").children().values())

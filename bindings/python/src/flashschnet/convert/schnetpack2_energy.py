@@ -41,17 +41,14 @@ def energy_rule(module: Module, key: str | None, notes: list[str]) -> EnergyRule
             continue
         if part.name not in _BYSTANDERS:
             raise ConvertError(f"its output module {part.path} is not supported")
-        notes.append(f"output {part.name} ({part.attribute('output_key', 'no energy')}) is left out")
+        notes.append(f"output {part.name} {part.text('output_key') or part.text('dipole_key')!r} is left out")
     for part in outputs:
         if part.name == "Response":
-            wanted = part.attribute("response_properties")
-            extra = [str(p) for p in wanted if p not in _RESPONSES] if isinstance(wanted, list) else ["unknown"]
+            extra = [name for name in part.texts("response_properties") if name not in _RESPONSES]
             if extra:
                 raise ConvertError(f"its output module {part.path} computes {', '.join(extra)}, which is not supported")
-    if head.attribute("n_out", 1) != 1:
-        raise ConvertError(f"its output {key!r} has {head.attribute('n_out')} components; an energy has one")
     modes = {"sum": "sum", "avg": "mean"}
-    mode = head.attribute("aggregation_mode", "sum")
+    mode = head.text("aggregation_mode", "None")
     if mode not in modes:
         raise ConvertError(f"its output {key!r} is aggregated by {mode}, which is not supported; sum and avg are")
     layers = list(head.child("outnet").children().values())
@@ -65,30 +62,30 @@ def energy_rule(module: Module, key: str | None, notes: list[str]) -> EnergyRule
 
 def _energy_head(outputs: list[Module], key: str | None) -> tuple[str, Module]:
     """The name of the energy and the Atomwise module that makes it."""
-    heads = {str(part.attribute("output_key")): part for part in outputs if part.name == "Atomwise"}
+    heads = {part.text("output_key"): part for part in outputs if part.name == "Atomwise"}
     if not heads:
         names = ", ".join(part.name for part in outputs) or "none"
         raise ConvertError(f"none of its output modules ({names}) gives an energy; Atomwise does")
     if key is None:
-        wanted = {str(part.attribute("energy_key")) for part in outputs if part.name in _DERIVATIVES}
+        wanted = {part.text("energy_key") for part in outputs if part.name in _DERIVATIVES}
         candidates = wanted or set(heads)
         if len(candidates) > 1:
-            candidates &= {"energy"} or candidates
+            candidates &= {"energy"}
         if len(candidates) != 1:
             raise ConvertError(f"it predicts {', '.join(sorted(heads))}: say with --property which is the energy")
         key = candidates.pop()
     source = key
     for part in outputs:
-        if part.name == "Aggregation" and part.attribute("output_key") == key:
-            keys = part.attribute("keys")
-            if not isinstance(keys, list) or len(keys) != 1 or str(keys[0]) not in heads:
-                others = [str(k) for k in keys if str(k) not in heads] if isinstance(keys, list) else []
+        if part.name == "Aggregation" and part.text("output_key") == key:
+            keys = part.texts("keys")
+            if len(keys) != 1 or keys[0] not in heads:
+                others = [name for name in keys if name not in heads]
                 raise ConvertError(
                     f"its energy {key!r} is a sum of several outputs"
                     + (f" ({', '.join(others)} beside the network's)" if others else "")
                     + ", which is not supported"
                 )
-            source = str(keys[0])
+            source = keys[0]
     if source not in heads:
         raise ConvertError(f"no Atomwise module of the file predicts {key!r}; it predicts {', '.join(sorted(heads))}")
     return key, heads[source]
@@ -111,7 +108,7 @@ def _postprocess(module: Module, key: str, rule: EnergyRule, notes: list[str]) -
     """Fold the postprocessors that change the energy into the rule, in their order."""
     found = module.find("postprocessors")
     parts = list(found.children().values()) if found is not None else []
-    if parts and module.attribute("do_postprocessing", True) is False:
+    if parts and not module.flag("do_postprocessing", True):
         names = ", ".join(part.name for part in parts)
         notes.append(f"the file switches its postprocessors off ({names}), and so they are left out")
         return
@@ -120,12 +117,12 @@ def _postprocess(module: Module, key: str, rule: EnergyRule, notes: list[str]) -
         if part.name in _CASTS:
             continue
         if part.name == "AddOffsets":
-            if part.attribute("_property") == key:
+            if part.text("_property") == key:
                 _add_offsets(part, rule)
         elif part.name == "ScaleProperty":
-            source, target = part.attribute("input_key"), part.attribute("output_key")
+            source, target = part.text("input_key"), part.text("output_key")
             factor = part.number("scale")
-            scaled[str(target)] = scaled.get(str(target), 1.0) * factor
+            scaled[target] = scaled.get(target, 1.0) * factor
             if key in (source, target):
                 if source != target:
                     raise ConvertError(f"its postprocessor ScaleProperty turns {source!r} into {target!r}")
@@ -136,23 +133,23 @@ def _postprocess(module: Module, key: str, rule: EnergyRule, notes: list[str]) -
         else:
             raise ConvertError(f"its postprocessor {part.path} is not supported")
     for part in module.child("output_modules").children().values():
-        if part.name == "Forces" and scaled.get(key, 1.0) != scaled.get(str(part.attribute("force_key")), 1.0):
+        if part.name == "Forces" and scaled.get(key, 1.0) != scaled.get(part.text("force_key"), 1.0):
             notes.append(
                 "SchNetPack scales energy and forces differently; here forces are the derivative of the energy"
             )
 
 
 def _add_offsets(part: Module, rule: EnergyRule) -> None:
-    extensive = bool(part.attribute("is_extensive", True))
+    extensive = part.flag("is_extensive", True)
     if extensive != (rule.aggregation == "sum"):
         kind = "extensive" if extensive else "intensive"
         raise ConvertError(
             f"its postprocessor AddOffsets is {kind}, but the energy is aggregated by "
             f"{'sum' if rule.aggregation == 'sum' else 'avg'}; that is not supported"
         )
-    if part.attribute("add_mean", False):
+    if part.flag("add_mean"):
         rule.shift += part.number("mean")
-    if part.attribute("add_atomrefs", False):
+    if part.flag("add_atomrefs"):
         references = part.tensor("atomref")
         if rule.references is None:
             rule.references = references.view(references.data.reshape(-1))

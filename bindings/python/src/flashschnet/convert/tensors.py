@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .archive import TorchArchive
-from .errors import ConvertError
-from .unpickle import Global, Unpickler
+from .errors import ConvertError, brief
+from .unpickle import Global, Reducer, Unpickler
 
 __all__ = ["SparseTensor", "Tensor", "load"]
 
@@ -27,7 +27,14 @@ _DTYPES = {
     "uint8": ("U8", "u1"),
     "bool": ("BOOL", "?"),
 }
-_ALIASES = {"double": "float64", "float": "float32", "half": "float16", "long": "int64", "int": "int32", "short": "int16"}
+_ALIASES = {
+    "double": "float64",
+    "float": "float32",
+    "half": "float16",
+    "long": "int64",
+    "int": "int32",
+    "short": "int16",
+}
 _STORAGES = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
@@ -46,7 +53,7 @@ _MAX_EXPANDED = 1 << 24
 _MAX_DIMENSIONS = 64
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Tensor:
     """A tensor: its element type by safetensors' name, and its elements (BF16 as raw 16 bits)."""
 
@@ -58,7 +65,7 @@ class Tensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """Its dimensions."""
-        return self.data.shape
+        return tuple(self.data.shape)
 
     def float64(self) -> np.ndarray[Any, Any]:
         """Its elements as double precision numbers."""
@@ -83,7 +90,7 @@ class Tensor:
         return Tensor(self.dtype, np.ascontiguousarray(data))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SparseTensor:
     """A tensor in coordinate form: where it is not zero, and its values there."""
 
@@ -117,7 +124,7 @@ class _Loader:
         self._bytes: dict[str, bytes] = {}
 
     def load(self) -> Any:
-        reducers = {
+        reducers: dict[str, Reducer] = {
             "torch._utils._rebuild_tensor": self._rebuild,
             "torch._utils._rebuild_tensor_v2": self._rebuild,
             "torch._utils._rebuild_tensor_v3": self._rebuild_v3,
@@ -127,10 +134,7 @@ class _Loader:
             "torch.serialization._get_layout": lambda name: name,
             "torch.Size": lambda *sizes: tuple(sizes[0]) if sizes else (),
             "numpy.dtype": lambda code, *_: _Scalar(code),
-            **{
-                f"numpy.{package}.multiarray.scalar": self._scalar
-                for package in ("core", "_core")
-            },
+            **{f"numpy.{package}.multiarray.scalar": self._scalar for package in ("core", "_core")},
         }
         unpickler = Unpickler(self._label, reducers, self._persistent)
         return unpickler.load(self._archive.pickle())
@@ -140,7 +144,7 @@ class _Loader:
             raise ValueError("a reference that is not to a tensor's storage")
         kind, key, count = reference[1], reference[2], reference[4]
         if not isinstance(kind, Global) or kind.name not in _STORAGES:
-            raise ConvertError(f"{self._label}: tensors of type {getattr(kind, 'name', kind)} are not supported")
+            raise ConvertError(f"{self._label}: tensors of type {getattr(kind, 'name', brief(kind))} are not supported")
         if not isinstance(key, str) or not isinstance(count, int) or count < 0:
             raise ValueError("a storage without key or size")
         return _Storage(key, _STORAGES[kind.name], count)
@@ -176,7 +180,7 @@ class _Loader:
             raise ValueError("a tensor of too many dimensions")
         count = math.prod(size)
         last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if count else 0
-        if last >= elements and count or count > max(elements, _MAX_EXPANDED):
+        if (count and last >= elements) or count > max(elements, _MAX_EXPANDED):
             raise ConvertError(
                 f"{self._label} is damaged: a tensor of shape {list(size)} does not fit its storage {storage.key!r}"
             )
@@ -189,8 +193,8 @@ class _Loader:
         return Tensor(name, view, (storage.key, offset, tuple(size), tuple(stride)))
 
     def _rebuild_sparse(self, layout: Any, data: Any) -> SparseTensor:
-        if layout != "torch.sparse_coo":
-            raise ConvertError(f"{self._label}: tensors of layout {layout} are not supported")
+        if not isinstance(layout, str) or layout != "torch.sparse_coo":
+            raise ConvertError(f"{self._label}: tensors of layout {brief(layout)} are not supported")
         indices, values, shape = data[0], data[1], tuple(data[2])
         if not isinstance(indices, Tensor) or not isinstance(values, Tensor):
             raise ValueError("a sparse tensor without values")
@@ -205,7 +209,7 @@ class _Loader:
         if not isinstance(dtype, _Scalar) or not isinstance(data, bytes) or len(data) > 16:
             raise ValueError("a numpy number without value")
         if dtype.code[:1] not in ("i", "u", "f", "b") or not dtype.code[1:].isdigit():
-            raise ConvertError(f"{self._label}: numpy values of type {dtype.code} are not supported")
+            raise ConvertError(f"{self._label}: numpy values of type {brief(dtype.code)} are not supported")
         return np.frombuffer(data, np.dtype("<" + dtype.code), 1)[0].item()
 
 

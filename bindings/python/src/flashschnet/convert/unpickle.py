@@ -9,13 +9,14 @@ the file or of a framework runs, and names outside a short list of packages are 
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ConvertError
 
-__all__ = ["Call", "Dict", "Global", "Instance", "Unpickler"]
+__all__ = ["Call", "Dict", "Global", "Instance", "Reducer", "Unpickler"]
 
 #: Packages whose names a saved model may carry. Their code is never run.
 _PACKAGES = frozenset(
@@ -42,7 +43,8 @@ _PACKAGES = frozenset(
     }
 )
 _BUILTINS = frozenset(
-    "bool bytearray bytes complex dict float frozenset int list long object range set slice str tuple type unicode".split()
+    "bool bytearray bytes complex dict float frozenset int list long object range set slice str tuple type "
+    "unicode".split()
 )
 #: Single names from packages that are otherwise refused: what frameworks' own models are seen to carry.
 _NAMES = frozenset(
@@ -84,7 +86,7 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Call:
     """A call the file asked for and did not get."""
 
@@ -93,7 +95,7 @@ class Call:
     state: Any = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Instance:
     """An object of a class that is not there: its class's name and its state."""
 
@@ -137,25 +139,29 @@ class Unpickler:
     def load(self, data: bytes) -> Any:
         """The object that ``data`` describes."""
         try:
-            for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-                if count >= _MAX_OPCODES:
-                    raise self._error("its pickle is too long")
-                if opcode.name == "STOP":
-                    return self._pop()
-                step = getattr(self, f"_op_{opcode.name.lower()}", None)
-                if step is not None:
-                    step(argument)
-                elif opcode.name in _CONSTANTS:
-                    self._stack.append(_CONSTANTS[opcode.name])
-                elif opcode.name in _LITERALS:
-                    self._stack.append(argument)
-                elif opcode.name not in _NOTHING:
-                    raise self._error(f"pickle instruction {opcode.name} has no place in a saved model")
-        except ConvertError:
-            raise
+            with warnings.catch_warnings():
+                # Damaged texts make the reader of opcodes warn of escape sequences.
+                warnings.simplefilter("ignore")
+                return self._run(data)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, MemoryError) as error:
             raise self._error(f"its pickle is damaged ({error})") from error
-        raise self._error("its pickle is damaged (it does not end)")
+
+    def _run(self, data: bytes) -> Any:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            if count >= _MAX_OPCODES:
+                raise self._error("its pickle is too long")
+            if opcode.name == "STOP":
+                return self._pop()
+            step: Callable[[Any], None] | None = getattr(self, f"_op_{opcode.name.lower()}", None)
+            if step is not None:
+                step(argument)
+            elif opcode.name in _CONSTANTS:
+                self._stack.append(_CONSTANTS[opcode.name])
+            elif opcode.name in _LITERALS:
+                self._stack.append(argument)
+            elif opcode.name not in _NOTHING:
+                raise self._error(f"pickle instruction {opcode.name} has no place in a saved model")
+        raise ValueError("it does not end")
 
     def _error(self, text: str) -> ConvertError:
         return ConvertError(f"{self._label}: {text}")
@@ -184,9 +190,7 @@ class Unpickler:
         parts = f"{module}.{name}".split(".")
         known = parts[0] in _PACKAGES and not _NEVER.intersection(parts)
         if not known and f"{module}.{name}" not in _NAMES:
-            raise ConvertError(
-                f"refusing to load {self._label}: it names {module}.{name}, which is not data"
-            )
+            raise ConvertError(f"refusing to load {self._label}: it names {module}.{name}, which is not data")
         return Global(module, name)
 
     # Stack and memo.
@@ -321,10 +325,11 @@ class Unpickler:
         target = self._top()
         if isinstance(target, (Instance, Call, Dict)):
             target.state = state
-        elif hasattr(target, "build"):
-            target.build(state)
         else:
-            raise ValueError("state for something that has none")
+            build = getattr(target, "build", None)
+            if build is None:
+                raise ValueError("state for something that has none")
+            build(state)
 
     def _op_binpersid(self, _: Any) -> None:
         if self._persistent_load is None:
@@ -384,5 +389,5 @@ def _ordered_dict(pairs: Any = ()) -> Dict:
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     if encoding not in ("latin1", "latin-1"):
-        raise ValueError(f"bytes written as {encoding}")
+        raise ValueError("bytes in an unknown encoding")
     return text.encode("latin1")

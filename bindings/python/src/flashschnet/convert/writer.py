@@ -77,25 +77,25 @@ def write(
     head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
         raise ConvertError(f"cannot write {path}: {error.strerror or error}") from error
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(struct.pack("<Q", len(head)))
             file.write(head)
-            for name in order:
-                file.write(blobs[name])
+            for tensor in order:
+                file.write(blobs[tensor])
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        check(Path(temporary))
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        check(temporary)
+        temporary.replace(path)
     except OSError as error:
         raise ConvertError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
     return description
 
 
