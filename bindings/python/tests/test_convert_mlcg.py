@@ -235,7 +235,8 @@ def test_tables(form: Any, tmp_path: Path) -> None:
 def test_a_tuple_the_table_was_not_made_for_is_zero_and_said(tmp_path: Path) -> None:
     prior = table("GeneralBonds", "bonds", BONDS, x_0=filled(BONDS), k=filled(BONDS))
     description, tensors = done(tmp_path, (sum_out(bonds=prior), [atomic_data([0, 1, 0], bonds=[(0, 1), (0, 2)])]))
-    assert tensors["priors.bonds.types"].tolist()[-1] == [0, 0] and tensors["priors.bonds.k"].tolist()[-1] == 0
+    assert tensors["priors.bonds.types"].tolist()[-1] == [0, 0]
+    assert tensors["priors.bonds.k"].tolist()[-1] == 0
     assert "'bonds' was not made for the types (0, 0)" in description["provenance"]["note"]
 
 

@@ -71,29 +71,36 @@ def test_schnetpack2_parts(tmp_path: Path) -> None:
 
     description, tensors = fixture("spk2_centered_mollifier_shared", path)
     network = description["network"]
-    assert network["shared_blocks"] and network["blocks"] == 3
+    assert network["shared_blocks"]
+    assert network["blocks"] == 3
     assert not any(key.startswith("blocks.1.") for key in tensors)
     assert network["readout"] == {"hidden": [9, 5], "bias": [True, True, True]}
     assert network["filter_envelope"]["kind"] == "mollifier"
-    assert (tensors["basis.centers"] == 0).all() and (tensors["basis.widths"] > 0).all()
+    assert (tensors["basis.centers"] == 0).all()
+    assert (tensors["basis.widths"] > 0).all()
 
     network = fixture("spk2_bessel_cosine_avg", path)[0]["network"]
     assert network["basis"] == {"kind": "bessel", "size": 9}
-    assert network["energy_aggregation"] == "mean" and network["shift"] == 0.125
+    assert network["energy_aggregation"] == "mean"
+    assert network["shift"] == 0.125
     assert network["readout"]["hidden"] == []
 
     network = fixture("spk2_bessel_mollifier_scaled", path)[0]["network"]
-    assert network["activation"] == "tanh" and network["scale"] == 2.5 and network["shift"] == -1.25
+    assert network["activation"] == "tanh"
+    assert network["scale"] == 2.5
+    assert network["shift"] == -1.25
 
 
 def test_schnetpack1_parts(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     network = fixture("spk1_mean_mollifier", path)[0]["network"]
-    assert network["aggregation"] == "mean" and not network["shared_blocks"]
+    assert network["aggregation"] == "mean"
+    assert not network["shared_blocks"]
     assert network["filter_envelope"]["kind"] == "mollifier"
     assert (network["scale"], network["shift"]) == (1.5, 0.75)
     network = fixture("spk1_sum_coupled", path)[0]["network"]
-    assert network["aggregation"] == "sum" and network["shared_blocks"]
+    assert network["aggregation"] == "sum"
+    assert network["shared_blocks"]
 
 
 def test_pyg_parts(tmp_path: Path) -> None:
@@ -104,7 +111,8 @@ def test_pyg_parts(tmp_path: Path) -> None:
     assert "drops neighbours beyond 32" in description["provenance"]["note"]
     assert fixture("pyg_schnet_mean", path)[0]["network"]["energy_aggregation"] == "mean"
     state, same = fixture("pyg_schnet_state", path)
-    assert state["network"]["scale"] == 2.25 and state["units"] == {"length": "Angstrom", "energy": "eV"}
+    assert state["network"]["scale"] == 2.25
+    assert state["units"] == {"length": "Angstrom", "energy": "eV"}
     assert same["basis.widths"][0] == np.float32(0.5)
 
 
@@ -139,7 +147,8 @@ def test_schnetkit(blocks: int, tmp_path: Path) -> None:
     network = description["network"]
     assert (network["blocks"], network["features"], network["filters"]) == (blocks, 128, 128)
     assert (network["scale"], network["shift"]) == (20.0, 0.0)
-    assert network["cutoff"] == 5.0 and network["basis"] == {"kind": "gaussian", "size": 25}
+    assert network["cutoff"] == 5.0
+    assert network["basis"] == {"kind": "gaussian", "size": 25}
     assert tensors["embedding"].shape == (2, 128)
 
 
@@ -154,14 +163,16 @@ def test_mlcg_model_with_specialised_priors(tmp_path: Path) -> None:
     assert network["filter_network"] == {"hidden": [128], "bias": [True, False]}
     assert description["structures"] == [{"name": "cln-0", "atoms": 10}, {"name": "cln-1", "atoms": 10}]
     priors = {prior["name"]: prior for prior in description["priors"]}
-    assert priors["non_bonded"]["lookup"] == "per_type" and priors["non_bonded"]["terms"]
+    assert priors["non_bonded"]["lookup"] == "per_type"
+    assert priors["non_bonded"]["terms"]
     assert priors["dihedrals"] == {
         "name": "dihedrals", "kind": "fourier_dihedral", "lookup": "per_term", "terms": True, "count": 14, "degrees": 5,
     }  # fmt: skip
     assert tensors["priors.bonds.offsets"].tolist() == [0, 9, 18]
     assert tensors["priors.bonds.atoms"][:9].tolist() == tensors["priors.bonds.atoms"][9:].tolist()
     # mlcg's masses are in kcal/mol ps²/Å²; the file's are in u.
-    assert description["types"][20]["name"] == "B20" and description["types"][20]["mass"] == pytest.approx(12, abs=3e-4)
+    assert description["types"][20]["name"] == "B20"
+    assert description["types"][20]["mass"] == pytest.approx(12, abs=3e-4)
     assert "max_num_neighbors" in description["provenance"]["note"]
 
 
@@ -169,8 +180,10 @@ def test_mlcg_priors_alone_and_with_term_lists(tmp_path: Path) -> None:
     source, target = shared("models/cln_5b_priors_mlcg.pt"), tmp_path / "m.safetensors"
     convert(source, target)
     description, tensors = read_model(target)
-    assert description["network"] is None and description["structures"] == []
-    assert len(description["priors"]) == 51 and not any(prior["terms"] for prior in description["priors"])
+    assert description["network"] is None
+    assert description["structures"] == []
+    assert len(description["priors"]) == 51
+    assert not any(prior["terms"] for prior in description["priors"])
     assert tensors["priors.bulk_bonds.types"].shape == (50, 2)
     assert len(np.unique(tensors["priors.bulk_bonds.types"], axis=0)) == 50
 
@@ -194,10 +207,12 @@ def test_structures_are_written_and_nothing_else_is_in_their_file(tmp_path: Path
     report = convert(source, structures=tmp_path / "s.xyz")
     assert report.description is None
     lines = (tmp_path / "s.xyz").read_text().splitlines()
-    assert len(lines) == 10 * 51 and lines[0] == "49"
+    assert len(lines) == 10 * 51
+    assert lines[0] == "49"
     assert lines[1] == 'Properties=species:S:1:pos:R:3:types:I:1:masses:R:1 pbc="F F F" name="structure-0"'
     species, *numbers = lines[2].split()
-    assert species == "X" and numbers[3:] == ["21", "14"]
+    assert species == "X"
+    assert numbers[3:] == ["21", "14"]
     assert not (tmp_path / "m.safetensors").exists()
 
 
@@ -206,7 +221,8 @@ def test_a_failed_conversion_leaves_the_old_file(tmp_path: Path) -> None:
     target.write_bytes(b"old")
     with pytest.raises(ConvertError):
         convert(DATA / "pyg_schnet_state.pt", target)
-    assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_conversion_needs_numpy_only(tmp_path: Path) -> None:
