@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from convert_support import DATA, read_model, shared
+
 from flashschnet.cli import main
 from flashschnet.info import cost, lines
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from convert_support import DATA, FIXTURES, pickled, rewrite, storage_pickle, torch_zip
+
 from flashschnet.convert import ConvertError, convert
 from flashschnet.convert.archive import TorchArchive
 from flashschnet.convert.tensors import load
@@ -323,4 +324,4 @@ def test_flipped_bits_inside_the_pickle_never_escape(name: str, tmp_path: Path) 
         try:
             convert(path, tmp_path / "m", **options)
         except ConvertError as error:
-            assert "\n" not in str(error)
+            assert "\n" not in str(error)  # noqa: PT017

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from convert_support import Obj, Sparse, module, read_model, save
+
 from flashschnet.convert import ConvertError, convert
 
 F, K, N, TYPES = 6, 5, 4, 3

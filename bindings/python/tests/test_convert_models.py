@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from convert_support import DATA, FIXTURES, REPOSITORY, read_model, shared
+
 from flashschnet.convert import ConvertError, convert
 
 TRANSFORMS = ("basis.widths", "reference_energies", "priors.", "structures.", "basis.centers")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from convert_support import DATA, Obj, module, read_model, rewrite, save
+
 from flashschnet.convert import ConvertError, convert
 
 
@@ -44,7 +46,8 @@ def renamed(name: str, tmp_path: Path, old: str, new: str) -> Path:
          "its representation is schnetpack.representation.field_schnet.FieldSchNet, which is not SchNet; "
          "only SchNet models are supported"),
         ("spk2_gaussian_cosine", "schnetpack.nn.cutoff:CosineCutoff", "schnetpack.nn.cutoff:SwitchFunction",
-         "its cutoff function schnetpack.nn.cutoff.SwitchFunction is not supported; CosineCutoff and MollifierCutoff are"),
+         "its cutoff function schnetpack.nn.cutoff.SwitchFunction is not supported; "
+         "CosineCutoff and MollifierCutoff are"),
         ("spk2_gaussian_cosine", "schnetpack.nn.radial:GaussianRBF", "schnetpack.nn.radial:BernsteinRBF",
          "its radial basis schnetpack.nn.radial.BernsteinRBF is not supported; "
          "GaussianRBF, GaussianRBFCentered and BesselRBF are"),
@@ -74,7 +77,8 @@ def renamed(name: str, tmp_path: Path, old: str, new: str) -> Path:
          "torch_geometric.nn.models.schnet:KNNInteractionGraph",
          "its interaction graph torch_geometric.nn.models.schnet.KNNInteractionGraph is not supported; "
          "RadiusInteractionGraph is"),
-        ("spk1_sum_coupled", "schnetpack.representation.schnet:SchNet", "schnetpack.representation.hdnn:SymmetryFunctions",
+        ("spk1_sum_coupled", "schnetpack.representation.schnet:SchNet",
+         "schnetpack.representation.hdnn:SymmetryFunctions",
          "its representation is schnetpack.representation.hdnn.SymmetryFunctions, which is not SchNet; "
          "only SchNet models are supported"),
         ("spk1_sum_coupled", "schnetpack.atomistic.output_modules:Atomwise",
@@ -154,7 +158,7 @@ def test_the_wrong_framework_is_one_line(tmp_path: Path) -> None:
             try:
                 convert(DATA / f"{fixture}.pt", tmp_path / "m", framework=framework, cutoff=4.0)
             except ConvertError as error:
-                assert "\n" not in str(error)
+                assert "\n" not in str(error)  # noqa: PT017
 
 
 def test_postprocessors_that_are_switched_off_are_left_out(tmp_path: Path) -> None:
@@ -170,3 +174,38 @@ def test_postprocessors_that_are_switched_off_are_left_out(tmp_path: Path) -> No
     network = read_model(tmp_path / "m.safetensors")[0]["network"]
     assert network["shift"] == 0
     assert not network["reference_energies"]
+
+
+def test_a_bare_state_of_schnetpack0_says_what_was_assumed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype("<f4")
+
+    block = "representation.interactions.0."
+    state = {
+        "representation.embedding.weight": random(10, 4),
+        "representation.distance_expansion.width": abs(random(3)),
+        "representation.distance_expansion.offsets": random(3),
+        f"{block}cfconv.in2f.weight": random(5, 4),
+        f"{block}cfconv.filter_network.0.weight": random(5, 3),
+        f"{block}cfconv.filter_network.0.bias": random(5),
+        f"{block}cfconv.filter_network.1.weight": random(5, 5),
+        f"{block}cfconv.filter_network.1.bias": random(5),
+        f"{block}cfconv.f2out.weight": random(4, 5),
+        f"{block}cfconv.f2out.bias": random(4),
+        f"{block}dense.weight": random(4, 4),
+        f"{block}dense.bias": random(4),
+        "output_modules.0.out_net.1.out_net.0.weight": random(1, 4),
+        "output_modules.0.out_net.1.out_net.0.bias": random(1),
+    }
+    path = save(tmp_path / "a.pt", state)
+    assert refusal(path, tmp_path) == "the state dictionary carries no cutoff: give it with --cutoff"
+    report = convert(path, tmp_path / "m.safetensors", cutoff=5.0)
+    assert report.framework == "schnetpack0"
+    assert any("SchNetPack's defaults were taken (cosine, shifted softplus, sum)" in note for note in report.notes)
+    state[f"{block}attention.weight"] = random(4, 4)
+    (tmp_path / "m.safetensors").unlink()
+    assert refusal(save(path, state), tmp_path) == (
+        "block 0 has 'attention.weight', which a SchNet of SchNetPack 0.x has not"
+    )

@@ -51,7 +51,7 @@ _FOURIER_PARAMETERS = ("sin", "cos")
 
 
 def _base_name(module: Module) -> str:
-    """mlcg calls a prior specialised to its structures Static and its own name."""
+    """The name without the Static that mlcg puts before it when a prior is specialised to structures."""
     return module.name.removeprefix("Static")
 
 
@@ -271,7 +271,7 @@ class PriorSet:
         return values, degrees
 
     def _check_improper(self, name: str, module: Module, values: dict[str, Tensor]) -> None:
-        """mlcg does not wrap φ − x0, the file does: the same only for x0 = 0 in the angle that is used."""
+        """Refuse what differs: mlcg does not wrap φ − x0, the file does, and only for x0 = 0 are they the same."""
         centre = values["x0"].float64()
         used = values["k"].float64() != 0
         if (centre[used] != 0).any():

@@ -121,7 +121,7 @@ class Module:
         raise ConvertError(f"{self.label} has no number {name!r}")
 
     def walk(self) -> Iterator[Module]:
-        """This module and all within it, each once."""
+        """The module and all within it, each once."""
         seen: set[int] = set()
         pending = [self]
         while pending:

@@ -40,6 +40,7 @@ def recognise(payload: Any) -> bool:
 
 def convert(payload: Any, options: Options) -> Model:
     """The model in ``payload``."""
+    notes: list[str] = []
     if is_module(payload):
         module = as_module(payload)
         facts = _facts_of_module(module)
@@ -51,8 +52,13 @@ def convert(payload: Any, options: Options) -> Model:
             raise ConvertError("the file holds no state dictionary of a SchNetPack 0.x model")
         state = found
         facts = _facts_of_config(payload)
+        if not facts:
+            notes.append(
+                "a state dictionary says nothing about cutoff function, activation and aggregation: SchNetPack's "
+                "defaults were taken (cosine, shifted softplus, sum)"
+            )
         framework = "SchNetPack 0.x (state dictionary)"
-    return _Converter(state, facts, options, framework).model()
+    return _Converter(state, facts, options, framework, notes).model()
 
 
 def _is_version2(module: Module) -> bool:
@@ -157,11 +163,13 @@ def _readout_activation(output: Module) -> str | None:
 
 
 class _Converter:
-    def __init__(self, state: dict[str, Tensor], facts: dict[str, Any], options: Options, framework: str) -> None:
+    def __init__(
+        self, state: dict[str, Tensor], facts: dict[str, Any], options: Options, framework: str, notes: list[str]
+    ) -> None:
         self._facts = facts
         self._options = options
         self._framework = framework
-        self._notes: list[str] = []
+        self._notes = notes
         for part, text in _REFUSED.items():
             if any(part in key for key in state):
                 raise ConvertError(f"the model uses {text}, which are not supported")

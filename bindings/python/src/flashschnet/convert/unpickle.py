@@ -326,7 +326,7 @@ class Unpickler:
         if isinstance(target, (Instance, Call, Dict)):
             target.state = state
         else:
-            build = getattr(target, "build", None)
+            build: Callable[[Any], None] | None = getattr(target, "build", None)
             if build is None:
                 raise ValueError("state for something that has none")
             build(state)
