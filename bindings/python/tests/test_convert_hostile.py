@@ -255,6 +255,23 @@ def test_a_module_that_contains_itself(tmp_path: Path) -> None:
         refused(torch_zip(tmp_path / "a.pt", payload), tmp_path / "m")
 
 
+@pytest.mark.parametrize("name", ["torch.nn.modules.container\nModuleDict", "torch_geometric.nn.models.schnet\nSchNet"])
+def test_parts_that_are_reached_along_very_many_ways(name: str, tmp_path: Path) -> None:
+    """Every module holds the next one twice: few bytes, and 2⁶⁰ ways through them."""
+
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    inner = b"cmlcg.nn.gradients\nSumOut\n)\x81}" + text("_modules") + b"}ssb"
+    for _ in range(60):
+        parts = text("_modules") + b"}" + text("a") + b"h\x00s" + text("b") + b"h\x00ss"
+        inner += b"q\x000c" + name.encode() + b"\n)\x81}" + parts + b"b"
+    refused(torch_zip(tmp_path / "a.pt", b"\x80\x02" + inner + b"."), tmp_path / "m")
+    for framework in ("schnetpack0", "schnetpack2", "pyg", "mlcg"):
+        with pytest.raises(ConvertError):
+            convert(tmp_path / "a.pt", tmp_path / "m", framework=framework)
+
+
 def test_huge_memo_and_length_claims(tmp_path: Path) -> None:
     for payload in (
         b"\x80\x02]r\xff\xff\xff\x7f.",

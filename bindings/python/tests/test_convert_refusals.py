@@ -152,6 +152,15 @@ def test_options_that_do_not_fit(fixture: str, options: dict[str, Any], text: st
     assert refusal(DATA / f"{fixture}.pt", tmp_path, **options) == text
 
 
+def test_what_is_read_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes((DATA / "pyg_schnet.pt").read_bytes())
+    before = path.read_bytes()
+    with pytest.raises(ConvertError, match="is what is read: name another file to write"):
+        convert(path, path)
+    assert path.read_bytes() == before
+
+
 def test_the_wrong_framework_is_one_line(tmp_path: Path) -> None:
     for fixture in ("spk2_gaussian_cosine", "spk1_sum_coupled", "pyg_schnet", "pyg_schnet_state"):
         for framework in ("schnetpack2", "schnetpack0", "mlcg", "pyg"):

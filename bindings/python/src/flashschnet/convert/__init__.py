@@ -95,6 +95,9 @@ def convert(
     target = None if dst is None else Path(dst)
     if target is None and structures is None:
         raise ConvertError("there is nothing to write: name the model file, or a file for the structures")
+    for written in (target, None if structures is None else Path(structures)):
+        if written is not None and any(_same(written, read) for read in (source, terms)):
+            raise ConvertError(f"{written} is what is read: name another file to write")
     options = Options(
         cutoff=cutoff,
         types=types,
@@ -114,18 +117,17 @@ def convert(
     with _one_line_errors(source):
         name = frameworks.recognise(payload) if framework == "auto" else framework
         own = structures_of(payload)
-    if structures is not None:
-        if not own:
-            raise ConvertError(f"{source} holds no structures")
-        write_xyz(own, Path(structures))
-        if target is None:
-            return Report(name, None)
-    assert target is not None
-    if name == "mlcg" and mlcg.holds_structures_only(payload):
+    if target is not None and name == "mlcg" and mlcg.holds_structures_only(payload):
         raise ConvertError(
             f"{source} holds {len(own)} structures and no model: write them with --structures OUT.xyz, "
             f"or give their term lists to a model with --terms {source.name}"
         )
+    if structures is not None:
+        if not own:
+            raise ConvertError(f"{source} holds no structures")
+        write_xyz(own, Path(structures))
+    if target is None:
+        return Report(name, None)
     if terms is not None:
         if name != "mlcg":
             raise ConvertError("--terms is for mlcg models")
@@ -164,6 +166,10 @@ def _one_line_errors(source: Path) -> Iterator[None]:
         raise ConvertError(text if text.startswith(("--", str(source))) else f"{source}: {text}") from error
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise ConvertError(f"{source} is not built as its framework builds models ({type(error).__name__})") from error
+
+
+def _same(path: Path, other: str | Path | None) -> bool:
+    return other is not None and path.resolve() == Path(other).resolve()
 
 
 def _check_options(options: Options) -> None:

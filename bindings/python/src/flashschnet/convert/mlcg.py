@@ -41,9 +41,7 @@ def convert(payload: Any, options: Options, terms: list[Structure] | None = None
     if part is None:
         raise ConvertError("the file holds no mlcg model")
     structures = structures_of(payload) if terms is None else terms
-    networks: list[Module] = []
-    priors: list[tuple[str, Module]] = []
-    _collect(as_module(part, ""), "", networks, priors, 0)
+    networks, priors = _collect(as_module(part, ""))
     if len(networks) > 1:
         raise ConvertError(f"the file holds {len(networks)} networks; one is supported")
     notes: list[str] = []
@@ -108,26 +106,33 @@ def _model_part(payload: Any) -> Any:
     return None
 
 
-def _collect(module: Module, name: str, networks: list[Module], priors: list[tuple[str, Module]], depth: int) -> None:
+def _collect(root: Module) -> tuple[list[Module], list[tuple[str, Module]]]:
     """Take the wrappers off and sort what is within into networks and priors."""
-    if depth > _MAX_DEPTH or len(networks) + len(priors) > _MAX_PARTS:
-        raise ConvertError("its models are nested too deeply")
-    if module.name == "SumOut":
-        _collect(module.child("models"), name, networks, priors, depth + 1)
-    elif module.name in ("ModuleDict", "ModuleList"):
-        for key, part in module.children().items():
-            _collect(part, key, networks, priors, depth + 1)
-    elif module.name in ("GradientsOut", "EnergyOut"):
-        _collect(module.child("model"), name or module.text("name"), networks, priors, depth + 1)
-    elif module.name in ("StandardSchNet", "SchNet"):
-        networks.append(module)
-    elif PriorSet.knows(module):
-        priors.append((name or module.text("name") or module.name, module))
-    else:
-        raise ConvertError(
-            f"{module.path} is not supported: of mlcg, StandardSchNet and the priors "
-            f"{', '.join(PriorSet.supported())} are"
-        )
+    networks: list[Module] = []
+    priors: list[tuple[str, Module]] = []
+    pending, visited = [(root, "", 0)], 0
+    while pending:
+        module, name, depth = pending.pop()
+        visited += 1
+        if depth > _MAX_DEPTH or visited > _MAX_PARTS:
+            raise ConvertError("its models are nested too deeply")
+        if module.name == "SumOut":
+            pending.append((module.child("models"), name, depth + 1))
+        elif module.name in ("ModuleDict", "ModuleList"):
+            parts = list(module.children().items())
+            pending.extend((part, key, depth + 1) for key, part in reversed(parts))
+        elif module.name in ("GradientsOut", "EnergyOut"):
+            pending.append((module.child("model"), name or module.text("name"), depth + 1))
+        elif module.name in ("StandardSchNet", "SchNet"):
+            networks.append(module)
+        elif PriorSet.knows(module):
+            priors.append((name or module.text("name") or module.name, module))
+        else:
+            raise ConvertError(
+                f"{module.path} is not supported: of mlcg, StandardSchNet and the priors "
+                f"{', '.join(PriorSet.supported())} are"
+            )
+    return networks, priors
 
 
 def _schnet(module: Module, notes: list[str]) -> SchNet:

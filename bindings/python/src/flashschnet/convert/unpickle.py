@@ -131,7 +131,11 @@ class Unpickler:
         persistent_load: Callable[[Any], Any] | None = None,
     ) -> None:
         self._label = label
-        self._reducers = {"collections.OrderedDict": _ordered_dict, "_codecs.encode": _encode, **reducers}
+        self._reducers: dict[str, Reducer] = {
+            "collections.OrderedDict": _ordered_dict,
+            "_codecs.encode": _encode,
+            **reducers,
+        }
         self._persistent_load = persistent_load
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
