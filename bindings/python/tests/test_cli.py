@@ -138,3 +138,23 @@ def test_info_reads_through_the_library(
     status, out, _ = run(capsys, "convert", str(DATA / "pyg_schnet.pt"), str(tmp_path / "m.safetensors"))
     assert status == 0
     assert "checked by the library" in out
+
+
+def test_a_file_the_library_does_not_take_is_not_left_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Model:
+        def __init__(self, path: str) -> None:
+            raise ValueError(f"{path}: no good")
+
+    package = types.ModuleType("flashschnet")
+    package.Model = Model  # type: ignore[attr-defined]
+    package.__path__ = sys.modules["flashschnet"].__path__
+    monkeypatch.setitem(sys.modules, "flashschnet", package)
+    target = tmp_path / "m.safetensors"
+    target.write_bytes(b"old")
+    status, out, err = run(capsys, "convert", str(DATA / "pyg_schnet.pt"), str(target))
+    assert (status, out) == (1, "")
+    assert err == f"flashschnet: the converted file does not load: {target}: no good\n"
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]

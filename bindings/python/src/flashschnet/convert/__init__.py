@@ -150,7 +150,7 @@ def convert(
     report = Report(name, None, model.notes)
 
     def check(path: Path) -> None:
-        report.checked = _check_with_library(path)
+        report.checked = _check_with_library(path, target)
 
     report.description = writer.write(model, provenance, target, check)
     return report
@@ -183,7 +183,7 @@ def _check_options(options: Options) -> None:
         raise ConvertError("--excluded-bonds must not be negative")
 
 
-def _check_with_library(path: Path) -> bool:
+def _check_with_library(path: Path, target: Path) -> bool:
     """Let the library open the file, where there is a library; its rules are the ones that count."""
     try:
         from flashschnet import Model
@@ -192,5 +192,6 @@ def _check_with_library(path: Path) -> bool:
     try:
         Model(str(path))
     except Exception as error:  # Whatever the library says, the file must not be left behind.
-        raise ConvertError(f"the converted file does not load: {error}") from error
+        text = str(error).replace(str(path), str(target))
+        raise ConvertError(f"the converted file does not load: {text}") from error
     return True
