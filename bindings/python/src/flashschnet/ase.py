@@ -21,8 +21,8 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
     """Energies, forces and stresses of a SchNet model in ASE, in eV and Å whatever the units of the model.
 
     Types are ``atoms.arrays["types"]`` if there is such an array, as coarse-grained models need, else the atomic
-    numbers. Structures may be periodic in any directions, or have no cell. Stresses need a cell with a volume; without one ASE's
-    ``PropertyNotImplementedError`` is raised.
+    numbers. Structures may be periodic in any directions, or have no cell. Stresses need a cell with a volume; without
+    one ASE's ``PropertyNotImplementedError`` is raised.
 
     Several calculators may be used at once, from one thread each. Pickled and copied calculators make their own
     potential of the same model file.
