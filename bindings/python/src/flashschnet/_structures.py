@@ -117,23 +117,19 @@ def _types(types: ArrayLike, atoms: int, name: str) -> NDArray[np.int32]:
 
 
 def _each(value: Any, depth: int, count: int, name: str) -> Iterable[Any]:
-    """One value a structure: ``value`` for all of them if it has the ``depth`` of one, else its elements."""
-    if _depth(value) <= depth:
+    """One value a structure: ``value`` for all of them unless it is nested deeper than the ``depth`` of one."""
+    if value is None or not _deeper(value, depth):
         return repeat(value, count)
     if len(value) != count:
         raise invalid(f"{len(value)} {name} for {count} structures")
     return value
 
 
-def _depth(value: Any) -> int:
-    """Number of dimensions, by the first element that is one: lists of arrays may be ragged or hold None."""
-    if value is None or np.isscalar(value):
-        return 0
-    if hasattr(value, "ndim"):
-        return int(value.ndim)
-    if not hasattr(value, "__len__"):
-        return 0 if np.ndim(value) == 0 else int(np.ndim(value))
-    return 1 + max((_depth(element) for element in value[:1] if element is not None), default=0)
+def _deeper(value: Any, depth: int) -> bool:
+    """Whether ``value`` has more dimensions than ``depth``; lists may be ragged, or hold None for one structure."""
+    if isinstance(value, (list, tuple)):
+        return depth == 0 or any(_deeper(element, depth - 1) for element in value)
+    return value is None or np.ndim(value) > depth
 
 
 def _cells(cells: Any, pbc: Any, count: int) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_] | None]:
@@ -146,8 +142,8 @@ def _cells(cells: Any, pbc: Any, count: int) -> tuple[NDArray[np.float64] | None
         if each is not None:
             vectors[s] = floats(each, f"cells[{s}]", 3, 3)
             periodic[s] = True
-    # A list of truth values has the depth of one structure's: three of them are directions, as everywhere.
     if pbc is not None:
+        # Truth values in a row are directions, not structures, here as everywhere.
         for s, each in enumerate(_each(pbc, 1, count, "pbc")):
             periodic[s] = switches(each, f"pbc[{s}]")
     return (None if all(each is None for each in given) else vectors), periodic
