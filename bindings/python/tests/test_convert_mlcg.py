@@ -241,6 +241,13 @@ def test_a_tuple_the_table_was_not_made_for_is_zero_and_said(tmp_path: Path) -> 
     assert "'bonds' was not made for the types (0, 0)" in description["provenance"]["note"]
 
 
+def test_a_missing_parameter_is_not_made_up(tmp_path: Path) -> None:
+    tables = {"k1s": filled(DIHEDRALS, 3), "k2s": filled(DIHEDRALS, 3)}
+    assert failed(tmp_path, sum_out(phi=table("Dihedral", "phi", DIHEDRALS, **tables))) == (
+        "prior 'phi' has no parameter 'v0'"
+    )
+
+
 def specialised(terms: int, **kinds: str) -> Obj:
     parts = {}
     for name, cls in kinds.items():

@@ -26,7 +26,7 @@ class _Kind:
 
     kind: str
     atoms: int
-    #: Our parameter: mlcg's names for it, in tables and in specialised rows; none means zero.
+    #: Our parameter: mlcg's names for it, in tables and in specialised rows.
     parameters: tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -45,7 +45,7 @@ _KINDS = {
     "ShiftedPeriodicHarmonicImpropers": _IMPROPER,
     "Dihedral": _FOURIER,
     "Repulsion": _Kind("repulsion", 2, (("sigma", ("sigma",)),)),
-    "QuarticRawAngles": _Kind("quartic_angle", 3, (("polynomial", ("ks",)), ("v0", ("v_0",)))),
+    "QuarticRawAngles": _Kind("quartic_angle", 3, (("polynomial", ("ks",)), ("v0", ("v_0", "v_0s")))),
 }
 _FOURIER_PARAMETERS = ("sin", "cos")
 
@@ -249,7 +249,8 @@ class PriorSet:
         degrees = 0
         for parameter, value in raw.items():
             if value is None:
-                if parameter != "v0":
+                # Harmonic tables have no offset; in every other prior it is a parameter like the rest.
+                if parameter != "v0" or kind.parameters != _HARMONIC:
                     raise ConvertError(f"prior {name!r} has no parameter {parameter!r}")
                 value = given[0].view(np.zeros(rows, given[0].data.dtype))
             if parameter in _FOURIER_PARAMETERS:
