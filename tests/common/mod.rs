@@ -1,0 +1,9 @@
+//! What several test programs share: model files written from random numbers, and structures to compute with them.
+
+// Every test program compiles this module for itself and uses a part of it.
+#![allow(dead_code)]
+
+pub mod model_file;
+pub mod random_model;
+pub mod random_system;
+pub mod system;
