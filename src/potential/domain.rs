@@ -48,7 +48,7 @@ impl DomainList {
         }
         let owners = host
             .owners
-            .map(|owners| check_owners(owners, owned, index))
+            .map(|owners| check_owners(owners, owned, index, host.atoms))
             .transpose()?;
         Ok(Self {
             atoms: host.atoms,
@@ -67,7 +67,14 @@ fn check_owners(
     owners: &[i32],
     owned: usize,
     index: impl Fn(i32, usize) -> Option<u32>,
+    atoms: usize,
 ) -> Result<Vec<u32>> {
+    if owners.len() != atoms {
+        return Err(Error::invalid(format!(
+            "{} owners for {atoms} atoms",
+            owners.len()
+        )));
+    }
     let mut checked = Vec::with_capacity(owners.len());
     for (atom, &owner) in owners.iter().enumerate() {
         let found = index(owner, owned)
