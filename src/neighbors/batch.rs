@@ -39,15 +39,18 @@ impl<'a> Batch<'a> {
         cutoff: f64,
         workspace: &mut Workspace,
     ) -> Result<()> {
-        search::check_cutoff(cutoff)?;
-        list.clear();
-        for (number, structure) in self.structures.iter().enumerate() {
-            if let Err(error) = search::append(list, structure, cutoff, workspace) {
-                list.clear();
-                return Err(in_structure(error, number, self.structures.len()));
-            }
-        }
-        Ok(())
+        list.start();
+        let result = search::check_cutoff(cutoff).and_then(|()| {
+            let count = self.structures.len();
+            self.structures
+                .iter()
+                .enumerate()
+                .try_for_each(|(number, structure)| {
+                    search::append(list, structure, cutoff, workspace)
+                        .map_err(|error| in_structure(error, number, count))
+                })
+        });
+        list.finish(result)
     }
 }
 

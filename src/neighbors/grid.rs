@@ -1,12 +1,22 @@
 //! Candidates sorted into bins at least one cutoff wide, so that a bin's neighbours are in the 27 bins around it.
 
-use super::images::{Images, reserve};
+use super::images::{Image, Images, enclose, reserve};
 use super::lattice::Vector;
 use crate::Result;
 use std::ops::Range;
 
 /// With so few candidates everything goes into one bin: testing all pairs costs less than sorting rows.
 const FEW: usize = 512;
+
+/// A candidate in its bin. The position is copied so that what is near in space is near in memory, too.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Member {
+    pub position: Vector,
+    /// The number of the candidate.
+    pub number: u32,
+    /// Whether it is the atom itself, not an image.
+    pub home: bool,
+}
 
 /// Bins of candidates.
 ///
@@ -17,12 +27,14 @@ pub(super) struct Grid {
     /// Number of bins along each direction.
     dims: [i64; 3],
     dense: bool,
-    /// Start of each bin in `order`, and the end of the last.
+    /// Start of each bin in `members`, and the end of the last.
     starts: Vec<u32>,
     /// Coordinates of the occupied bins, ascending. Empty in a dense grid.
     keys: Vec<[i64; 3]>,
     /// Candidates, bin by bin, ascending within a bin.
-    pub order: Vec<u32>,
+    pub members: Vec<Member>,
+    /// What each member is an image of.
+    pub sources: Vec<Image>,
     bin_of: Vec<u32>,
     sparse: Vec<([i64; 3], u32)>,
 }
@@ -31,24 +43,24 @@ impl Grid {
     /// Sort the candidates into bins of a width of `cutoff` or more.
     pub fn sort(&mut self, images: &Images, cutoff: f64) -> Result<()> {
         let n = images.len();
-        self.order.clear();
+        self.members.clear();
+        self.sources.clear();
         self.starts.clear();
         self.keys.clear();
-        reserve(&mut self.order, n)?;
+        reserve(&mut self.members, n)?;
+        reserve(&mut self.sources, n)?;
         if n <= FEW {
             self.dense = true;
             self.dims = [1; 3];
-            self.order.extend(0..n as u32);
+            self.members.extend((0..n).map(|c| images.member(c)));
+            self.sources.extend_from_slice(&images.source);
             self.starts.extend([0, n as u32]);
             return Ok(());
         }
 
         let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
-        for (k, axis) in [&images.x, &images.y, &images.z].into_iter().enumerate() {
-            for &v in axis {
-                low[k] = low[k].min(v);
-                high[k] = high[k].max(v);
-            }
+        for position in &images.position {
+            enclose(&mut low, &mut high, position);
         }
         // A little wider than the cutoff, so that rounding of the quotient below cannot put two candidates within
         // the cutoff two bins apart.
@@ -64,7 +76,9 @@ impl Grid {
         let bins = self.dims.iter().fold(1.0, |m, &d| m * d as f64);
         self.dense = bins <= 2.0 * n as f64 + 4096.0;
         let dims = self.dims;
-        let place = |v: f64, k: usize| (((v - low[k]) * inverse[k]) as i64).min(dims[k] - 1);
+        let place = |p: &Vector| -> [i64; 3] {
+            std::array::from_fn(|k| (((p[k] - low[k]) * inverse[k]) as i64).min(dims[k] - 1))
+        };
         if self.dense {
             self.fill_dense(images, place)
         } else {
@@ -73,7 +87,7 @@ impl Grid {
     }
 
     /// Counting sort.
-    fn fill_dense(&mut self, images: &Images, place: impl Fn(f64, usize) -> i64) -> Result<()> {
+    fn fill_dense(&mut self, images: &Images, place: impl Fn(&Vector) -> [i64; 3]) -> Result<()> {
         let n = images.len();
         let [nx, ny, nz] = self.dims.map(|d| d as usize);
         let bins = nx * ny * nz;
@@ -82,11 +96,7 @@ impl Grid {
         self.bin_of.clear();
         reserve(&mut self.bin_of, n)?;
         for c in 0..n {
-            let [x, y, z] = [
-                place(images.x[c], 0),
-                place(images.y[c], 1),
-                place(images.z[c], 2),
-            ];
+            let [x, y, z] = place(&images.position[c]);
             let bin = (x as usize * ny + y as usize) * nz + z as usize;
             self.starts[bin] += 1;
             self.bin_of.push(bin as u32);
@@ -95,10 +105,12 @@ impl Grid {
         for start in &mut self.starts {
             sum += std::mem::replace(start, sum);
         }
-        self.order.resize(n, 0);
+        self.members.resize(n, Member::default());
+        self.sources.resize(n, Image::default());
         for (c, &bin) in self.bin_of.iter().enumerate() {
             let start = &mut self.starts[bin as usize];
-            self.order[*start as usize] = c as u32;
+            self.members[*start as usize] = images.member(c);
+            self.sources[*start as usize] = images.source[c];
             *start += 1;
         }
         // Filling moved every start to its bin's end, which is the next one's start.
@@ -108,17 +120,12 @@ impl Grid {
     }
 
     /// Comparison sort of bin coordinates.
-    fn fill_sparse(&mut self, images: &Images, place: impl Fn(f64, usize) -> i64) -> Result<()> {
+    fn fill_sparse(&mut self, images: &Images, place: impl Fn(&Vector) -> [i64; 3]) -> Result<()> {
         let n = images.len();
         self.sparse.clear();
         reserve(&mut self.sparse, n)?;
         for c in 0..n {
-            let key = [
-                place(images.x[c], 0),
-                place(images.y[c], 1),
-                place(images.z[c], 2),
-            ];
-            self.sparse.push((key, c as u32));
+            self.sparse.push((place(&images.position[c]), c as u32));
         }
         self.sparse.sort_unstable();
         reserve(&mut self.keys, n)?;
@@ -128,7 +135,8 @@ impl Grid {
                 self.keys.push(key);
                 self.starts.push(position as u32);
             }
-            self.order.push(candidate);
+            self.members.push(images.member(candidate as usize));
+            self.sources.push(images.source[candidate as usize]);
         }
         self.starts.push(n as u32);
         Ok(())
@@ -139,12 +147,12 @@ impl Grid {
         self.starts.len() - 1
     }
 
-    /// The part of `order` that is bin `bin`.
-    pub fn members(&self, bin: usize) -> Range<usize> {
+    /// The part of `members` that is in bin `bin`.
+    pub fn range(&self, bin: usize) -> Range<usize> {
         self.starts[bin] as usize..self.starts[bin + 1] as usize
     }
 
-    /// Call `visit` with every part of `order` that is in the surroundings of `bin`, itself included.
+    /// Call `visit` with every part of `members` that is in the surroundings of `bin`, itself included.
     pub fn surroundings(&self, bin: usize, mut visit: impl FnMut(Range<usize>)) {
         let [nx, ny, nz] = self.dims;
         let [x, y, z] = if self.dense {
@@ -172,10 +180,4 @@ impl Grid {
             }
         }
     }
-}
-
-/// The position of candidate `c`.
-pub(super) fn point(images: &Images, c: u32) -> Vector {
-    let c = c as usize;
-    [images.x[c], images.y[c], images.z[c]]
 }

@@ -1,5 +1,6 @@
 //! Candidates for pairs: every atom wrapped into the cell, and its periodic images near enough to matter.
 
+use super::grid::Member;
 use super::lattice::{LARGEST, Lattice, Vector};
 use super::list::Structure;
 use crate::{Error, Result};
@@ -11,7 +12,7 @@ use crate::{Error, Result};
 pub const MAX_IMAGES: usize = 1 << 24;
 
 /// What a candidate is an image of.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Image {
     /// The atom.
     pub atom: u32,
@@ -24,16 +25,11 @@ pub(super) struct Image {
 /// That order is the order of a row of the list: sorting candidate numbers sorts a row by atom and shift.
 #[derive(Debug, Default)]
 pub(super) struct Images {
-    pub x: Vec<f64>,
-    pub y: Vec<f64>,
-    pub z: Vec<f64>,
-    /// Atom and shift of each candidate. Left empty for an open structure, where candidate n is atom n unshifted.
+    pub position: Vec<Vector>,
+    /// Atom and shift of each candidate.
     pub source: Vec<Image>,
-    /// The candidate that is the atom itself, wrapped. Left empty for an open structure.
-    pub home: Vec<u32>,
-    /// Corners of the box around the wrapped atoms.
-    pub low: Vector,
-    pub high: Vector,
+    /// Whether each candidate is the atom itself, wrapped.
+    pub home: Vec<bool>,
     /// No distance between candidates is wrong by more than this.
     pub tolerance: f64,
     wrapped: Vec<Wrapped>,
@@ -63,14 +59,21 @@ struct Translation {
 impl Images {
     /// The number of candidates.
     pub fn len(&self) -> usize {
-        self.x.len()
+        self.position.len()
+    }
+
+    /// Candidate `c` as a member of a bin.
+    pub fn member(&self, c: usize) -> Member {
+        Member {
+            position: self.position[c],
+            number: c as u32,
+            home: self.home[c],
+        }
     }
 
     /// Collect the candidates of `structure`.
     pub fn collect(&mut self, structure: &Structure, cutoff: f64) -> Result<()> {
-        self.x.clear();
-        self.y.clear();
-        self.z.clear();
+        self.position.clear();
         self.source.clear();
         self.home.clear();
         let lattice = structure.cell.lattice();
@@ -84,25 +87,29 @@ impl Images {
     }
 
     fn collect_open(&mut self, positions: &[Vector]) -> Result<()> {
-        for axis in [&mut self.x, &mut self.y, &mut self.z] {
-            reserve(axis, positions.len())?;
-        }
-        (self.low, self.high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
+        reserve(&mut self.position, positions.len())?;
+        reserve(&mut self.source, positions.len())?;
+        reserve(&mut self.home, positions.len())?;
         for (atom, position) in positions.iter().enumerate() {
             check(atom, position)?;
-            self.x.push(position[0]);
-            self.y.push(position[1]);
-            self.z.push(position[2]);
-            enclose(&mut self.low, &mut self.high, position);
+            self.push(*position, atom, [0; 3], true);
         }
         Ok(())
+    }
+
+    fn push(&mut self, position: Vector, atom: usize, shift: [i32; 3], home: bool) {
+        self.position.push(position);
+        self.source.push(Image {
+            atom: atom as u32,
+            shift,
+        });
+        self.home.push(home);
     }
 
     /// Wrap the atoms. Returns a bound of the largest number that takes part in any distance.
     fn wrap(&mut self, positions: &[Vector], lattice: &Lattice) -> Result<f64> {
         self.wrapped.clear();
         reserve(&mut self.wrapped, positions.len())?;
-        (self.low, self.high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
         let mut largest = 0.0_f64;
         let mut cells = [0.0_f64; 3];
         for (atom, position) in positions.iter().enumerate() {
@@ -133,7 +140,6 @@ impl Images {
                 }
             }
             largest = position.iter().fold(largest, |m, v| m.max(v.abs()));
-            enclose(&mut self.low, &mut self.high, &wrapped);
             self.wrapped.push(Wrapped {
                 position: wrapped,
                 fraction,
@@ -198,48 +204,38 @@ impl Images {
         self.list_translations(lattice, lowest, highest)?;
 
         let total = total as usize;
-        for axis in [&mut self.x, &mut self.y, &mut self.z] {
-            reserve(axis, total)?;
-        }
+        reserve(&mut self.position, total)?;
         reserve(&mut self.source, total)?;
-        reserve(&mut self.home, atoms)?;
-        let low = self.low.map(|v| v - reach);
-        let high = self.high.map(|v| v + reach);
-        for (number, atom) in self.wrapped.iter().enumerate() {
+        reserve(&mut self.home, total)?;
+        // The images were counted in a skewed frame; those beyond the upright box around the atoms can go.
+        let (mut low, mut high) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
+        for atom in &self.wrapped {
+            enclose(&mut low, &mut high, &atom.position);
+        }
+        let (low, high) = (low.map(|v| v - reach), high.map(|v| v + reach));
+        for number in 0..atoms {
+            let atom = self.wrapped[number];
             let intervals: [(i32, i32); 3] = std::array::from_fn(|r| {
                 let (first, last) = interval(r, atom.fraction[r]);
                 (first as i32, last as i32)
             });
             if intervals == [(0, 0); 3] {
-                self.home.push(self.x.len() as u32);
-                self.x.push(atom.position[0]);
-                self.y.push(atom.position[1]);
-                self.z.push(atom.position[2]);
-                self.source.push(Image {
-                    atom: number as u32,
-                    shift: atom.shift,
-                });
+                self.push(atom.position, number, atom.shift, true);
                 continue;
             }
-            for translation in &self.translations {
+            for t in 0..self.translations.len() {
+                let translation = self.translations[t];
                 let inside =
                     |r: usize| (intervals[r].0..=intervals[r].1).contains(&translation.reduced[r]);
                 if !(inside(0) && inside(1) && inside(2)) {
                     continue;
                 }
+                let home = translation.reduced == [0; 3];
                 let p: Vector = std::array::from_fn(|k| atom.position[k] + translation.vector[k]);
-                if translation.reduced == [0; 3] {
-                    self.home.push(self.x.len() as u32);
-                } else if (0..3).any(|k| p[k] < low[k] || p[k] > high[k]) {
-                    continue;
+                if home || (0..3).all(|k| p[k] >= low[k] && p[k] <= high[k]) {
+                    let shift = std::array::from_fn(|c| atom.shift[c] + translation.shift[c]);
+                    self.push(p, number, shift, home);
                 }
-                self.x.push(p[0]);
-                self.y.push(p[1]);
-                self.z.push(p[2]);
-                self.source.push(Image {
-                    atom: number as u32,
-                    shift: std::array::from_fn(|c| atom.shift[c] + translation.shift[c]),
-                });
             }
         }
         Ok(())
@@ -282,7 +278,7 @@ fn small(value: f64) -> Option<i32> {
     (value.abs() < f64::from(1 << 29)).then_some(value as i32)
 }
 
-fn enclose(low: &mut Vector, high: &mut Vector, point: &Vector) {
+pub(super) fn enclose(low: &mut Vector, high: &mut Vector, point: &Vector) {
     for k in 0..3 {
         low[k] = low[k].min(point[k]);
         high[k] = high[k].max(point[k]);

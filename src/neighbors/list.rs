@@ -69,12 +69,9 @@ impl NeighborList {
         cutoff: f64,
         workspace: &mut Workspace,
     ) -> Result<()> {
-        self.clear();
+        self.start();
         let result = search::append(self, structure, cutoff, workspace);
-        if result.is_err() {
-            self.clear();
-        }
-        result
+        self.finish(result)
     }
 
     /// The number of atoms.
@@ -101,13 +98,27 @@ impl NeighborList {
         centers
     }
 
+    /// Begin to write rows. Until [`NeighborList::finish`], `offsets` says how many entries there are, and the
+    /// other arrays may be longer: filling them again and again would cost a pass over the memory.
+    pub(super) fn start(&mut self) {
+        self.offsets.clear();
+        self.offsets.push(0);
+    }
+
+    /// The number of entries written since [`NeighborList::start`].
+    pub(super) fn end(&self) -> usize {
+        self.offsets.last().copied().unwrap_or(0)
+    }
+
     /// Append rows of another list whose atoms have the same numbers here.
     pub(super) fn extend_rows(&mut self, other: &Self, rows: Range<usize>) -> Result<()> {
         let pairs = other.offsets[rows.start]..other.offsets[rows.end];
+        let (before, after) = (pairs.start, self.end());
+        self.neighbors.truncate(after);
+        self.shifts.truncate(after);
         reserve(&mut self.offsets, rows.len())?;
         reserve(&mut self.neighbors, pairs.len())?;
         reserve(&mut self.shifts, pairs.len())?;
-        let (before, after) = (pairs.start, self.n_pairs());
         let ends = &other.offsets[rows.start + 1..=rows.end];
         self.offsets
             .extend(ends.iter().map(|end| end - before + after));
@@ -117,10 +128,13 @@ impl NeighborList {
         Ok(())
     }
 
-    pub(super) fn clear(&mut self) {
-        self.offsets.clear();
-        self.offsets.push(0);
-        self.neighbors.clear();
-        self.shifts.clear();
+    /// End writing: make all arrays fit, or empty after an error.
+    pub(super) fn finish(&mut self, result: Result<()>) -> Result<()> {
+        if result.is_err() {
+            self.start();
+        }
+        self.neighbors.truncate(self.end());
+        self.shifts.truncate(self.end());
+        result
     }
 }

@@ -49,7 +49,7 @@ impl VerletList {
         let result = self.try_update(structures, cutoff, skin);
         if result.is_err() {
             self.valid = false;
-            self.list.clear();
+            self.list = NeighborList::new();
         }
         result
     }
@@ -99,23 +99,28 @@ impl VerletList {
 
     /// Search the stale structures, keep the rows of the others.
     fn search(&mut self, structures: &[Structure], cutoff: f64, skin: f64) -> Result<()> {
-        self.next.clear();
+        self.next.start();
+        let mut result = Ok(());
         for (number, structure) in structures.iter().enumerate() {
-            if self.stale[number] {
+            result = if self.stale[number] {
+                self.searches += 1;
                 search::append(
                     &mut self.next,
                     structure,
                     cutoff + skin,
                     &mut self.workspace,
                 )
-                .map_err(|error| in_structure(error, number, structures.len()))?;
-                self.searches += 1;
+                .map_err(|error| in_structure(error, number, structures.len()))
             } else {
                 // The shape is the same, so numbers of atoms are too.
-                self.next
-                    .extend_rows(&self.list, self.starts[number]..self.starts[number + 1])?;
+                let rows = self.starts[number]..self.starts[number + 1];
+                self.next.extend_rows(&self.list, rows)
+            };
+            if result.is_err() {
+                break;
             }
         }
+        self.next.finish(result)?;
         std::mem::swap(&mut self.list, &mut self.next);
         (self.cutoff, self.skin) = (cutoff, skin);
         self.reference.resize(self.list.n_atoms(), [0.0; 3]);
