@@ -20,7 +20,7 @@ def floats(value: ArrayLike, name: str, *shape: int | str) -> NDArray[np.float64
     """``value`` in float64 and C order, if it is real numbers of this shape; names stand for any length."""
     array = _array(value, name)
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must be real numbers, not {array.dtype}")
+        raise TypeError(f"{name} must be real numbers, not {_kind(value, array)}")
     _check_shape(array, name, shape)
     return np.require(array, np.float64, "CA")
 
@@ -29,7 +29,7 @@ def integers(value: ArrayLike, name: str, *shape: int | str) -> NDArray[np.int32
     """``value`` in int32 and C order, if it is integers of this shape that fit."""
     array = _array(value, name)
     if array.dtype.kind not in "iu" and array.size > 0:
-        raise TypeError(f"{name} must be integers, not {array.dtype}")
+        raise TypeError(f"{name} must be integers, not {_kind(value, array)}")
     _check_shape(array, name, shape)
     if array.dtype != np.int32 and array.size > 0:
         for extreme in (array.min(), array.max()):
@@ -71,6 +71,10 @@ def _array(value: ArrayLike, name: str) -> NDArray[Any]:
         return np.asarray(value)
     except ValueError as error:
         raise invalid(f"{name} is not a rectangular array") from error
+
+
+def _kind(value: ArrayLike, array: NDArray[Any]) -> str:
+    return "None" if value is None else str(array.dtype)
 
 
 def _check_shape(array: NDArray[Any], name: str, shape: tuple[int | str, ...]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._arrays import floats, integers, invalid, pairs, pointer, switches
 from ._library import struct
 
-__all__ = ["Structures", "batch", "single"]
+__all__ = ["Structures", "batch", "single", "untyped"]
 
 
 class Structures:
@@ -63,17 +63,32 @@ class Structures:
 
 def single(
     positions: ArrayLike,
-    types: ArrayLike | None,
+    types: ArrayLike,
     cell: ArrayLike | None,
     pbc: ArrayLike | None,
     excluded: ArrayLike | None = None,
 ) -> Structures:
     """One structure; its arrays are not copied if they have the library's types and layout."""
     where = floats(positions, "positions", "atoms", 3)
+    return _single(where, _types(types, len(where), ""), cell, pbc, excluded)
+
+
+def untyped(positions: ArrayLike, cell: ArrayLike | None, pbc: ArrayLike | None) -> Structures:
+    """One structure, for what does not look at types."""
+    return _single(floats(positions, "positions", "atoms", 3), None, cell, pbc, None)
+
+
+def _single(
+    positions: NDArray[np.float64],
+    types: NDArray[np.int32] | None,
+    cell: ArrayLike | None,
+    pbc: ArrayLike | None,
+    excluded: ArrayLike | None,
+) -> Structures:
     return Structures(
-        np.array([0, len(where)], np.uintp),
-        where,
-        None if types is None else _types(types, len(where), "types"),
+        np.array([0, len(positions)], np.uintp),
+        positions,
+        types,
         None if cell is None else floats(cell, "cell", 3, 3),
         None if pbc is None else switches(pbc, "pbc"),
         None if excluded is None else pairs(excluded, "excluded"),
@@ -88,9 +103,12 @@ def batch(
     excluded: Sequence[ArrayLike] | ArrayLike | None,
 ) -> Structures:
     """Several structures; what is given once holds for each."""
-    count = len(positions)
+    try:
+        count = len(positions)
+    except TypeError:
+        raise TypeError("positions must be a sequence of arrays, one a structure") from None
     where = [floats(each, f"positions[{s}]", "atoms", 3) for s, each in enumerate(positions)]
-    what = [_types(each, len(where[s]), f"types[{s}]") for s, each in enumerate(_each(types, 1, count, "types"))]
+    what = [_types(each, len(where[s]), f"[{s}]") for s, each in enumerate(_each(types, 1, count, "types"))]
     sizes = [len(each) for each in where]
     offsets = np.zeros(count + 1, np.uintp)
     np.cumsum(sizes, out=offsets[1:])
@@ -109,10 +127,10 @@ def _joined(arrays: list[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else empty
 
 
-def _types(types: ArrayLike, atoms: int, name: str) -> NDArray[np.int32]:
-    array = integers(types, name, "atoms")
+def _types(types: ArrayLike, atoms: int, which: str) -> NDArray[np.int32]:
+    array = integers(types, f"types{which}", "atoms")
     if len(array) != atoms:
-        raise invalid(f"{len(array)} {name} for {atoms} positions")
+        raise invalid(f"{len(array)} types{which} for {atoms} positions{which}")
     return array
 
 

@@ -54,7 +54,7 @@ def neighbor_list(
     TypeError
         Arrays that are not numbers.
     """
-    structures = _structures.single(positions, None, cell, pbc)
+    structures = _structures.untyped(positions, cell, pbc)
     place = ffi.new("fsn_neighbor_list **")
     check(lib.fsn_neighbor_list_new(structures.struct, cutoff, place))
     handle = ffi.gc(place[0], lib.fsn_neighbor_list_free)

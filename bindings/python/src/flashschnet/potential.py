@@ -230,6 +230,8 @@ class Potential:
         owned = len(bounds) - 1
         if atoms is None:
             atoms = owned if copies is None else len(copies)
+        if atoms < owned:
+            raise invalid(f"{owned} owned atoms of {atoms} in all")
         if copies is not None and len(copies) != atoms:
             raise invalid(f"{len(copies)} owners for {atoms} atoms")
         rows = bounds.astype(np.uintp)
