@@ -50,7 +50,7 @@ pub(super) struct View<'a> {
     types: &'a [i32],
     cells: &'a [[[f64; 3]; 3]],
     periodic: Vec<[bool; 3]>,
-    excluded: Option<Vec<[u32; 2]>>,
+    excluded: Option<&'a [[i32; 2]]>,
 }
 
 impl View<'_> {
@@ -61,7 +61,7 @@ impl View<'_> {
             types: self.types,
             cells: self.cells,
             periodic: &self.periodic,
-            excluded: self.excluded.as_deref(),
+            excluded: self.excluded,
         }
     }
 }
@@ -105,18 +105,7 @@ pub(super) unsafe fn read<'a>(
                 .iter()
                 .map(|directions| directions.map(|periodic| periodic != 0))
                 .collect(),
-            // A negative index becomes one that no structure has, and is refused as such.
-            excluded: optional(
-                given.excluded.cast::<[i32; 2]>(),
-                given.excluded_pairs,
-                "excluded",
-            )?
-            .map(|pairs| {
-                pairs
-                    .iter()
-                    .map(|pair| pair.map(|atom| u32::try_from(atom).unwrap_or(u32::MAX)))
-                    .collect()
-            }),
+            excluded: optional(given.excluded.cast(), given.excluded_pairs, "excluded")?,
         })
     }
 }

@@ -10,15 +10,18 @@ pub(super) struct Exclusions {
 
 impl Exclusions {
     /// Both directions of every pair; indices are of the whole batch, `atoms` of them.
-    pub fn new(pairs: &[[u32; 2]], atoms: usize) -> Result<Self> {
+    pub fn new(pairs: &[[i32; 2]], atoms: usize) -> Result<Self> {
+        let index = |atom: i32| u32::try_from(atom).ok().filter(|&i| (i as usize) < atoms);
         let mut both = Vec::with_capacity(2 * pairs.len());
-        for (index, &[i, j]) in pairs.iter().enumerate() {
-            if i.max(j) as usize >= atoms || i == j {
-                return Err(Error::invalid(format!(
-                    "excluded pair {index} joins atoms {i} and {j} of {atoms}"
-                )));
+        for (number, &[i, j]) in pairs.iter().enumerate() {
+            match (index(i), index(j)) {
+                (Some(i), Some(j)) if i != j => both.extend([[i, j], [j, i]]),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "excluded pair {number} joins atoms {i} and {j} of {atoms}"
+                    )));
+                }
             }
-            both.extend([[i, j], [j, i]]);
         }
         both.sort_unstable();
         both.dedup();
@@ -84,6 +87,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "invalid argument: excluded pair 1 joins atoms 1 and 3 of 3"
+        );
+        let error = Exclusions::new(&[[-1, 1]], 3).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid argument: excluded pair 0 joins atoms -1 and 1 of 3"
         );
     }
 }

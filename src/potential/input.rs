@@ -17,7 +17,7 @@ pub struct Structures<'a> {
     /// Periodic directions of each structure; empty: all three where there are cells, else none.
     pub periodic: &'a [[bool; 3]],
     /// Pairs of atoms that are left out of the graph, counted over the whole batch.
-    pub excluded: Option<&'a [[u32; 2]]>,
+    pub excluded: Option<&'a [[i32; 2]]>,
 }
 
 /// A host's full neighbour list: every owned atom with all its neighbours, ghosts among them.
