@@ -276,14 +276,24 @@ fn check_results(results: &Results) -> Result<()> {
             results.atom_energies[atom]
         )));
     }
-    if let Some(atom) = results
-        .forces
-        .iter()
-        .position(|force| force.iter().any(|f| !f.is_finite()))
-    {
-        return Err(Error::Numerical(format!(
-            "force on atom {atom} is not finite"
-        )));
+    for (what, found) in [
+        ("force on atom", not_finite(&results.forces)),
+        (
+            "energy of structure",
+            not_finite(results.energies.as_chunks::<1>().0),
+        ),
+        ("virial of structure", not_finite(&results.virials)),
+        ("virial of atom", not_finite(&results.atom_virials)),
+    ] {
+        if let Some(number) = found {
+            return Err(Error::Numerical(format!("{what} {number} is not finite")));
+        }
     }
     Ok(())
+}
+
+/// The first row with a number that is not finite.
+fn not_finite<const N: usize>(rows: &[[f64; N]]) -> Option<usize> {
+    rows.iter()
+        .position(|row| row.iter().any(|value| !value.is_finite()))
 }
