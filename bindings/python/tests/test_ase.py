@@ -14,7 +14,6 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -255,20 +254,19 @@ def test_no_atoms(atoms):
     assert Atoms(calculator=atoms.calc).get_potential_energy() == 0.0
 
 
-def test_energy_is_conserved(tmp_path, precision):
-    path = modelfile.write_random(tmp_path / "m.safetensors", scale=0.05)
-    atoms = made(FlashSchNetCalculator(path, precision=precision.name))
+def test_energy_is_conserved(model_file, precision):
+    atoms = made(FlashSchNetCalculator(model_file, precision=precision.name))
     atoms.set_masses(np.full(len(atoms), 12.0))
-    MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=np.random.default_rng(0))
+    atoms.set_momenta(np.random.default_rng(0).normal(scale=np.sqrt(12.0 * 300.0 * units.kB), size=(len(atoms), 3)))
     start = atoms.get_positions()
-    totals = []
+    kinetic, totals = [], []
     dynamics = VelocityVerlet(atoms, 0.25 * units.fs)
+    dynamics.attach(lambda: kinetic.append(atoms.get_kinetic_energy()))
     dynamics.attach(lambda: totals.append(atoms.get_total_energy()))
-    kinetic = atoms.get_kinetic_energy()
     dynamics.run(200)
-    assert np.abs(atoms.positions - start).max() > 0.1
-    assert np.ptp(totals) < 2e-3 * kinetic
-    assert atoms.calc.potential.list_builds < 20
+    assert np.abs(atoms.positions - start).max() > 0.5
+    assert np.ptp(totals) < 2e-3 * np.ptp(kinetic)
+    assert 1 < atoms.calc.potential.list_builds < 20
 
 
 def test_relaxation_with_cell_and_constraints(tmp_path):
@@ -276,5 +274,7 @@ def test_relaxation_with_cell_and_constraints(tmp_path):
     atoms = made(FlashSchNetCalculator(path, precision="double"))
     atoms.set_constraint(FixAtoms([0]))
     before = atoms.get_potential_energy()
-    BFGS(FrechetCellFilter(atoms), logfile=None).run(fmax=0.05, steps=20)
-    assert atoms.get_potential_energy() < before
+    fixed = atoms.positions[0] @ np.linalg.inv(atoms.cell)
+    BFGS(FrechetCellFilter(atoms), logfile=None).run(fmax=1e-4, steps=20)
+    assert atoms.get_potential_energy() < before - 1e-3
+    np.testing.assert_allclose(atoms.positions[0] @ np.linalg.inv(atoms.cell), fixed, atol=1e-12)

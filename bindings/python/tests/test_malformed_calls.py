@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+import modelfile
 import numpy as np
 import pytest
+from structures import crystal
 
 import flashschnet
 from flashschnet import InvalidArgument, Unsupported
@@ -151,8 +155,6 @@ def test_excluded(potential, pairs, kind, text):
 
 
 def test_excluded_must_be_given_to_models_that_ask_for_it(tmp_path):
-    import modelfile
-
     path = modelfile.write_random(tmp_path / "bonds.safetensors", excluded_bonds=2)
     potential = flashschnet.Potential(path, precision="double")
     assert said(InvalidArgument, potential.compute, ATOMS, TYPES) == (
@@ -263,10 +265,27 @@ def test_a_failed_call_changes_nothing(potential):
     np.testing.assert_array_equal(again.forces, expected.forces)
 
 
-def test_energies_that_are_not_finite(tmp_path):
-    import modelfile
+@pytest.mark.parametrize("options", [{}, {"forces": False}, {"virial": True, "virials": True}])
+def test_sums_that_are_not_finite(tmp_path, options):
+    path = modelfile.write_random(tmp_path / "huge.safetensors", scale=1.7e308)
+    potential = flashschnet.Potential(path, precision="double")
+    text = said(flashschnet.NumericalError, potential.compute, *crystal(), **options)
+    assert text == "numerical failure: energy of structure 0 is not finite"
 
-    potential = flashschnet.Potential(modelfile.write_random(tmp_path / "m", scale=1e308), precision="double")
-    with pytest.raises(flashschnet.NumericalError) as error:
-        potential.compute(ATOMS * 0.8, [1, 6])
-    assert str(error.value).startswith("numerical failure: ")
+
+def test_features_that_are_not_finite(tmp_path, precision):
+    path = modelfile.write_random(tmp_path / "huge.safetensors")
+
+    def huge(description, tensors):
+        dtype, shape, blob = tensors["blocks.0.in2f.weight"]
+        largest = 1e38 if precision.name == "single" else 1e308
+        tensors["blocks.0.in2f.weight"] = (dtype, shape, np.full(len(blob) // 8, largest).tobytes())
+
+    model = flashschnet.Model.from_bytes(modelfile.rebuilt(path.read_bytes(), huge))
+    potential = flashschnet.Potential(model, precision=precision.name)
+    text = said(flashschnet.NumericalError, potential.compute, *crystal())
+    assert re.fullmatch(
+        "numerical failure: energy of atom 0 is (NaN|-?inf): positions are far outside what the model was made for, "
+        "or the model is damaged",
+        text,
+    )
