@@ -22,7 +22,7 @@ def floats(value: ArrayLike, name: str, *shape: int | str) -> NDArray[np.float64
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must be real numbers, not {_kind(value, array)}")
     _check_shape(array, name, shape)
-    return np.require(array, np.float64, "CA")
+    return np.require(array, np.float64, ["C", "A"])
 
 
 def integers(value: ArrayLike, name: str, *shape: int | str) -> NDArray[np.int32]:
@@ -35,7 +35,7 @@ def integers(value: ArrayLike, name: str, *shape: int | str) -> NDArray[np.int32
         for extreme in (array.min(), array.max()):
             if not _INT32.min <= extreme <= _INT32.max:
                 raise invalid(f"{name}: {extreme} does not fit 32 bits")
-    return np.require(array, np.int32, "CA")
+    return np.require(array, np.int32, ["C", "A"])
 
 
 def pairs(value: ArrayLike, name: str) -> NDArray[np.int32]:
@@ -51,7 +51,7 @@ def switches(value: ArrayLike, name: str) -> NDArray[np.bool_]:
         raise TypeError(f"{name} must be True or False, or three of them, not {value!r}")
     if array.shape not in ((), (1,), (3,)):
         raise invalid(f"{name} must be one truth value or three, not of shape {array.shape}")
-    return np.require(np.broadcast_to(array.astype(np.bool_), (3,)), np.bool_, "CA")
+    return np.require(np.broadcast_to(array.astype(np.bool_), (3,)), np.bool_, ["C", "A"])
 
 
 def pointer(array: NDArray[Any] | None) -> Any:

@@ -88,7 +88,7 @@ def struct(name: str) -> Any:
 
 def text(pointer: Any) -> str:
     """A C string of the library."""
-    return ffi.string(pointer).decode("utf-8", errors="replace")
+    return str(ffi.string(pointer), "utf-8", "replace")
 
 
 def string(value: object, name: str) -> bytes:

@@ -140,7 +140,8 @@ def _each(value: Any, depth: int, count: int, name: str) -> Iterable[Any]:
         return repeat(value, count)
     if len(value) != count:
         raise invalid(f"{len(value)} {name} for {count} structures")
-    return value
+    each: Iterable[Any] = value
+    return each
 
 
 def _deeper(value: Any, depth: int) -> bool:

@@ -99,11 +99,13 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
         changed: dict[str, Any] = super().set(**kwargs)
         if changed or not hasattr(self, "potential"):
             self.reset()
-            given = self.parameters
-            if given.path != self._model.name:
-                self._model = Model(given.path)
-            skin = None if given.skin is None else given.skin / self._model.length_in_angstrom
-            self.potential = Potential(self._model, given.device, given.precision, given.filters, given.threads, skin)
+            given: dict[str, Any] = dict(self.parameters)
+            if given["path"] != self._model.name:
+                self._model = Model(given["path"])
+            if given["skin"] is not None:
+                given["skin"] /= self._model.length_in_angstrom
+            choices = {name: given[name] for name in ("device", "precision", "filters", "threads", "skin")}
+            self.potential = Potential(self._model, **choices)
         return changed
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
@@ -122,7 +124,9 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
         """Compute what ``properties`` need; by default energy and forces."""
         properties = ["energy", "forces"] if properties is None else properties
         super().calculate(atoms, properties, system_changes)
-        atoms = self.atoms
+        self._calculate(self.atoms, properties)
+
+    def _calculate(self, atoms: Atoms, properties: list[str]) -> None:
         length, energy = self._model.length_in_angstrom, self._model.energy_in_ev
         stressed = atoms.cell.rank == 3
         virial = stressed and "stress" in properties
@@ -133,7 +137,7 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
             _types(atoms),
             atoms.cell.array / length if periodic else None,
             atoms.pbc if periodic else None,
-            excluded=self.parameters.excluded,
+            excluded=self.parameters["excluded"],
             forces="forces" in properties,
             virial=virial,
             virials=virials,
