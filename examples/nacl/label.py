@@ -127,10 +127,7 @@ def sample_md(
     """`keep` frames from each of several model-driven runs, whose temperatures fill `span`."""
     runs = -(-count // keep)
     temperatures = np.linspace(*span, runs)
-    work = [
-        (1000 * (seed + 1) + index, float(t), model, cutoff, steps, keep)
-        for index, t in enumerate(temperatures)
-    ]
+    work = [(1000 * (seed + 1) + index, float(t), model, cutoff, steps, keep) for index, t in enumerate(temperatures)]
     with mp.get_context("spawn").Pool(jobs) as pool:
         done = pool.map(_trajectory, work, chunksize=1)
     return [frame for run in done for frame in run][:count]
@@ -151,9 +148,7 @@ def _label(atoms: Atoms) -> tuple[float, np.ndarray, np.ndarray] | None:
     return energy, forces, stress
 
 
-def label(
-    frames: list[Atoms], jobs: int, max_force: float
-) -> Iterator[tuple[Atoms, float, np.ndarray, np.ndarray]]:
+def label(frames: list[Atoms], jobs: int, max_force: float) -> Iterator[tuple[Atoms, float, np.ndarray, np.ndarray]]:
     """Label frames in parallel; frames without SCF convergence are left out.
 
     So are frames with a force component above `max_force`. A crystal below 1000 K has none;
@@ -178,9 +173,7 @@ def label(
                 )
 
 
-def save_frames(
-    path: Path, labelled: list[tuple[Atoms, float, np.ndarray, np.ndarray]]
-) -> None:
+def save_frames(path: Path, labelled: list[tuple[Atoms, float, np.ndarray, np.ndarray]]) -> None:
     """Write frames as .npz. All frames hold the same atoms in the same order."""
     frames = [entry[0] for entry in labelled]
     np.savez_compressed(
@@ -198,6 +191,7 @@ def save_frames(
 
 
 def main() -> None:
+    """Parse the command line, and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     sub = parser.add_subparsers(dest="kind", required=True)
     for name, text in (
@@ -208,22 +202,15 @@ def main() -> None:
         command.add_argument("--frames", type=int, default=300, help="frames to label")
         command.add_argument("--seed", type=int, default=0, help="seed of the sampling")
         command.add_argument("--jobs", type=int, default=1, help="worker processes")
-        command.add_argument(
-            "--out", type=Path, required=True, help=".npz file to write"
-        )
+        command.add_argument("--max-force", type=float, default=6.0, help="drop frames above, in eV/A")
+        command.add_argument("--out", type=Path, required=True, help=".npz file to write")
         if name == "md":
-            command.add_argument(
-                "--model", type=Path, required=True, help="from train.py"
-            )
-            command.add_argument(
-                "--cutoff", type=float, default=5.0, help="of the model, in A"
-            )
-            command.add_argument(
-                "--steps", type=int, default=360, help="2 fs steps per run"
-            )
-            command.add_argument(
-                "--keep", type=int, default=5, help="frames kept per run"
-            )
+            command.add_argument("--model", type=Path, required=True, help="from train.py")
+            command.add_argument("--cutoff", type=float, default=5.0, help="of the model, in A")
+            command.add_argument("--low", type=float, default=100.0, help="lowest K")
+            command.add_argument("--high", type=float, default=1000.0, help="highest K")
+            command.add_argument("--steps", type=int, default=360, help="2 fs steps per run")
+            command.add_argument("--keep", type=int, default=5, help="frames kept per run")
     args = parser.parse_args()
 
     if args.kind == "random":
@@ -234,6 +221,7 @@ def main() -> None:
             args.seed,
             args.model,
             args.cutoff,
+            (args.low, args.high),
             args.steps,
             args.keep,
             args.jobs,

@@ -67,11 +67,10 @@ class Frames:
                     "forces": torch.as_tensor(data["forces"][k]),
                     "stress": torch.as_tensor(data["stress"][k]),
                 }
-                self.frames.append(
-                    {key: value.to(device) for key, value in frame.items()}
-                )
+                self.frames.append({key: value.to(device) for key, value in frame.items()})
 
     def mean_energy(self) -> float:
+        """Mean energy per atom, in eV: what the network does not have to learn."""
         return float(torch.stack([f["energy"] for f in self.frames]).mean())
 
     def split(self, fraction: float, seed: int) -> tuple[list[int], list[int]]:
@@ -84,6 +83,7 @@ class Frames:
         return train, valid
 
     def batch(self, indices: list[int], offset: float) -> Batch:
+        """The chosen frames as one graph."""
         picked = [self.frames[k] for k in indices]
         starts = np.cumsum([0] + [len(f["numbers"]) for f in picked]).tolist()
         device = picked[0]["numbers"].device
@@ -91,12 +91,8 @@ class Frames:
         return Batch(
             numbers=torch.cat([f["numbers"] for f in picked]),
             vectors=torch.cat([f["vectors"] for f in picked]),
-            idx_i=torch.cat(
-                [f["idx_i"] + s for f, s in zip(picked, starts, strict=False)]
-            ),
-            idx_j=torch.cat(
-                [f["idx_j"] + s for f, s in zip(picked, starts, strict=False)]
-            ),
+            idx_i=torch.cat([f["idx_i"] + s for f, s in zip(picked, starts, strict=False)]),
+            idx_j=torch.cat([f["idx_j"] + s for f, s in zip(picked, starts, strict=False)]),
             idx_m=torch.repeat_interleave(counts),
             volume=torch.stack([f["volume"] for f in picked]),
             energy=torch.stack([f["energy"] - offset for f in picked]).float(),
@@ -108,9 +104,7 @@ class Frames:
 class Core(nn.Module):
     """The trainable part: SchNet and the atom-wise energy head."""
 
-    def __init__(
-        self, features: int, layers: int, gaussians: int, cutoff: float
-    ) -> None:
+    def __init__(self, features: int, layers: int, gaussians: int, cutoff: float) -> None:
         super().__init__()
         self.representation = spk.representation.SchNet(
             n_atom_basis=features,
@@ -118,9 +112,7 @@ class Core(nn.Module):
             radial_basis=spk.nn.GaussianRBF(n_rbf=gaussians, cutoff=cutoff),
             cutoff_fn=spk.nn.CosineCutoff(cutoff),
         )
-        self.head = spk.atomistic.Atomwise(
-            n_in=features, output_key=properties.energy, activation=shifted_softplus
-        )
+        self.head = spk.atomistic.Atomwise(n_in=features, output_key=properties.energy, activation=shifted_softplus)
 
     def forward(self, batch: Batch, train: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Energy per atom, forces and stress.
@@ -139,9 +131,7 @@ class Core(nn.Module):
         energy = self.head(self.representation(inputs))[properties.energy]
         (slope,) = torch.autograd.grad(energy.sum(), vectors, create_graph=train)
         forces = torch.zeros_like(batch.forces)
-        forces = forces.index_add(0, batch.idx_i, slope).index_add(
-            0, batch.idx_j, -slope
-        )
+        forces = forces.index_add(0, batch.idx_i, slope).index_add(0, batch.idx_j, -slope)
         frames = len(batch.volume)
         virial = torch.zeros(frames, 3, 3, device=vectors.device).index_add(
             0, batch.idx_m[batch.idx_i], slope[:, :, None] * vectors[:, None, :]
@@ -166,9 +156,7 @@ class Core(nn.Module):
         ).cpu()
 
 
-def score(
-    core: Core, frames: Frames, indices: list[int], offset: float
-) -> tuple[float, ...]:
+def score(core: Core, frames: Frames, indices: list[int], offset: float) -> tuple[float, ...]:
     """RMSE of energy per atom, forces and stress over the given frames."""
     squares = np.zeros(3)
     for start in range(0, len(indices), 16):
@@ -181,35 +169,24 @@ def score(
 
 
 def main() -> None:
+    """Parse the command line, and run."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("data", type=Path, nargs="+", help=".npz files from label.py")
-    parser.add_argument(
-        "--out", type=Path, default=Path("best_model"), help="checkpoint"
-    )
+    parser.add_argument("--out", type=Path, default=Path("best_model"), help="checkpoint")
     parser.add_argument("--cutoff", type=float, default=5.0, help="in A")
     parser.add_argument("--features", type=int, default=64, help="features and filters")
     parser.add_argument("--layers", type=int, default=3, help="interaction blocks")
-    parser.add_argument(
-        "--gaussians", type=int, default=25, help="radial basis functions"
-    )
+    parser.add_argument("--gaussians", type=int, default=25, help="radial basis functions")
     parser.add_argument("--steps", type=int, default=20000, help="optimizer steps")
-    parser.add_argument(
-        "--minutes", type=float, default=1e9, help="shorten the run to fit"
-    )
+    parser.add_argument("--minutes", type=float, default=1e9, help="shorten the run to fit")
     parser.add_argument("--batch", type=int, default=8, help="frames per step")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
-    parser.add_argument(
-        "--energy-weight", type=float, default=50.0, help="(eV/atom)^2 term"
-    )
-    parser.add_argument(
-        "--stress-weight", type=float, default=500.0, help="(eV/A^3)^2 term"
-    )
-    parser.add_argument(
-        "--valid", type=float, default=0.06, help="fraction for validation"
-    )
+    parser.add_argument("--energy-weight", type=float, default=50.0, help="(eV/atom)^2 term")
+    parser.add_argument("--stress-weight", type=float, default=500.0, help="(eV/A^3)^2 term")
+    parser.add_argument("--valid", type=float, default=0.06, help="fraction for validation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--device",
@@ -249,11 +226,7 @@ def main() -> None:
                 f"stress {160.2177 * stress:6.3f} GPa",
                 flush=True,
             )
-            value = (
-                force**2
-                + args.energy_weight * energy**2
-                + args.stress_weight * stress**2
-            )
+            value = force**2 + args.energy_weight * energy**2 + args.stress_weight * stress**2
             if value < best:
                 best = value
                 torch.save(average.export(offset), args.out)
@@ -279,9 +252,7 @@ def main() -> None:
         optimizer.step()
         keep = min(0.999, (step + 1) / (step + 10))
         with torch.no_grad():
-            for mean, value in zip(
-                average.parameters(), core.parameters(), strict=True
-            ):
+            for mean, value in zip(average.parameters(), core.parameters(), strict=True):
                 mean.lerp_(value, 1.0 - keep)
     print(f"wrote {args.out} ({args.out.stat().st_size / 1e3:.0f} kB)")
 
