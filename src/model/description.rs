@@ -1,12 +1,13 @@
 //! The description of a network: the JSON of `docs/model-format.md`, field by field.
 //!
 //! What serde can check (names, types, defaults) is checked here; what needs arithmetic is in
-//! [`super::rules`].
+//! [`super::rules`]. A field that may be null must be there all the same: serde asks for it when it is told how to read it.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::kinds::{BasisFields, EnvelopeFields};
 use super::units::Units;
 
 /// The one version of the format this library reads.
@@ -23,6 +24,7 @@ pub struct Description {
     /// Atom or bead types in the order of the embedding's rows.
     pub types: Vec<AtomType>,
     /// The SchNet; `None` in a file of priors only.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub network: Option<NetworkDescription>,
     /// Pairs joined by up to this many bonds are not in the graph.
     #[serde(default)]
@@ -49,8 +51,10 @@ pub struct AtomType {
     /// Element symbol or bead name.
     pub name: String,
     /// Atomic number, if it is an element.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub atomic_number: Option<u32>,
     /// Mass in unified atomic mass units.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub mass: Option<f64>,
 }
 
@@ -127,7 +131,7 @@ pub enum Aggregation {
 
 /// Radial basis, without its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "BasisFields")]
 pub enum BasisDescription {
     /// exp(−(r − c)² / (2 w²))
     Gaussian {
@@ -141,7 +145,6 @@ pub enum BasisDescription {
         /// Inverse length α.
         alpha: f64,
         /// Distance r₀ at which the inner exponential is 1.
-        #[serde(default)]
         start: f64,
     },
     /// sin(f r) / r
@@ -171,23 +174,22 @@ impl BasisDescription {
 
 /// Cutoff envelopes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "EnvelopeFields")]
 pub enum Envelope {
     /// 1 up to the network's cutoff.
     None {},
     /// Half a cosine from 1 to 0, or a whole one between `lower` and the cutoff.
     Cosine {
         /// Where it ends; the network's cutoff if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         cutoff: Option<f64>,
         /// Where it begins; 0 for the half cosine.
-        #[serde(default)]
         lower: f64,
     },
     /// 1, then half a cosine over the last `width`.
     ShiftedCosine {
         /// Where it ends; the network's cutoff if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         cutoff: Option<f64>,
         /// Length over which it falls.
         width: f64,
@@ -195,7 +197,7 @@ pub enum Envelope {
     /// exp(1 − 1 / (1 − (r / rc)²))
     Mollifier {
         /// Where it ends; the network's cutoff if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         cutoff: Option<f64>,
     },
 }

@@ -1,10 +1,10 @@
 //! Reading a model file: container, metadata, description, tensors, in that order, each checked
 //! before the next is trusted.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use safetensors::tensor::SafeTensors;
-
+use super::container::Container;
 use super::description::Description;
 use super::network::Network;
 use super::priors::{Prior, Structures};
@@ -35,18 +35,15 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] naming the field if it is not a sound model.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
-        let container_error = |error: safetensors::SafeTensorError| {
+        let container = Container::new(bytes).map_err(|reason| {
             Error::model(
                 name,
                 "container",
-                format!("is not a whole safetensors file: {error}"),
+                format!("is not a whole safetensors file: {reason}"),
             )
-        };
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(container_error)?;
-        let container = SafeTensors::deserialize(bytes).map_err(container_error)?;
-        let metadata = header.metadata().as_ref();
-        let get = |key: &str| {
-            metadata.and_then(|map| map.get(key)).ok_or_else(|| {
+        })?;
+        let required = |value: &Option<Cow<str>>, key: &str| {
+            value.as_deref().map(str::to_owned).ok_or_else(|| {
                 Error::model(
                     name,
                     format!("metadata key {key:?}"),
@@ -54,7 +51,7 @@ impl Model {
                 )
             })
         };
-        let description_json = get("flashschnet")?;
+        let description_json = required(&container.description, "flashschnet")?;
         if description_json.len() > MAX_DESCRIPTION {
             return Err(Error::model(
                 name,
@@ -67,16 +64,16 @@ impl Model {
         }
         let (found, expected) = (
             checksum(description_json.as_bytes()),
-            get("flashschnet_crc32")?,
+            required(&container.description_crc32, "flashschnet_crc32")?,
         );
-        if found != *expected {
+        if found != expected {
             return Err(Error::model(
                 name,
                 "description",
                 format!("is damaged: CRC-32 is {found}, the file says {expected:?}"),
             ));
         }
-        let description: Description = serde_json::from_str(description_json)
+        let description: Description = serde_json::from_str(&description_json)
             .map_err(|error| Error::model(name, "description", error.to_string()))?;
         rules::check(&description).map_err(|(field, reason)| Error::model(name, field, reason))?;
 
@@ -104,7 +101,7 @@ impl Model {
                 .enumerate()
                 .map(|(row, kind)| (kind.index, row as u32))
                 .collect(),
-            description_json: description_json.clone(),
+            description_json,
             description,
             network,
             priors,

@@ -1,6 +1,8 @@
 //! The model file: description, weights and their checks. Knows nothing of engines.
 
+mod container;
 pub mod description;
+mod kinds;
 mod load;
 mod network;
 mod priors;

@@ -14,6 +14,7 @@ type Check = std::result::Result<(), Fault>;
 const MAX_WIDTH: usize = 65_536;
 const MAX_BLOCKS: usize = 256;
 const MAX_LAYERS: usize = 64;
+const MAX_ATOMIC_NUMBER: u32 = 118;
 
 fn fault<T>(field: impl Into<String>, reason: impl Into<String>) -> std::result::Result<T, Fault> {
     Err((field.into(), reason.into()))
@@ -75,6 +76,14 @@ fn check_types(description: &Description) -> Check {
             return fault(
                 format!("types[{row}].name"),
                 format!("{:?} occurs twice", kind.name),
+            );
+        }
+        if let Some(number) = kind.atomic_number
+            && !(1..=MAX_ATOMIC_NUMBER).contains(&number)
+        {
+            return fault(
+                format!("types[{row}].atomic_number"),
+                format!("is {number}, must be 1 to {MAX_ATOMIC_NUMBER} or null"),
             );
         }
         if let Some(mass) = kind.mass {

@@ -1,16 +1,16 @@
-//! Tensors of a safetensors container, taken one by one, each checked before it is converted.
+//! Tensors of a container, taken one by one, each checked before it is converted.
 
 use std::collections::{BTreeMap, HashSet};
 
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use super::container::{Container, View};
 use crate::{Error, Result};
 
 /// Hands out the tensors of one file and remembers which were taken.
 pub(super) struct Tensors<'a> {
     file: &'a str,
-    container: &'a SafeTensors<'a>,
+    container: &'a Container<'a>,
     checksums: &'a BTreeMap<String, String>,
     taken: HashSet<String>,
 }
@@ -18,7 +18,7 @@ pub(super) struct Tensors<'a> {
 impl<'a> Tensors<'a> {
     pub fn new(
         file: &'a str,
-        container: &'a SafeTensors<'a>,
+        container: &'a Container<'a>,
         checksums: &'a BTreeMap<String, String>,
     ) -> Self {
         Self {
@@ -31,20 +31,19 @@ impl<'a> Tensors<'a> {
 
     /// The floating tensor `name` of exactly `shape`, as float64; every number is finite.
     pub fn floats(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f64>> {
-        let view = self.take(name, shape)?;
-        let data = view.data();
-        let values: Vec<f64> = match view.dtype() {
-            Dtype::F64 => words(data).map(f64::from_le_bytes).collect(),
-            Dtype::F32 => words(data)
+        const TYPES: &[(&str, usize)] = &[("F64", 8), ("F32", 4), ("F16", 2), ("BF16", 2)];
+        let (dtype, data) = self.take(name, shape, TYPES)?;
+        let values: Vec<f64> = match dtype {
+            "F64" => words(data).map(f64::from_le_bytes).collect(),
+            "F32" => words(data)
                 .map(|b| f64::from(f32::from_le_bytes(b)))
                 .collect(),
-            Dtype::F16 => words(data)
+            "F16" => words(data)
                 .map(|b| f16::from_le_bytes(b).to_f64())
                 .collect(),
-            Dtype::BF16 => words(data)
+            _ => words(data)
                 .map(|b| bf16::from_le_bytes(b).to_f64())
                 .collect(),
-            other => return self.wrong_type(name, other, "F64, F32, F16 or BF16"),
         };
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
@@ -57,21 +56,19 @@ impl<'a> Tensors<'a> {
 
     /// The integer tensor `name` of exactly `shape`.
     pub fn integers(&mut self, name: &str, shape: &[usize]) -> Result<Vec<i64>> {
-        let view = self.take(name, shape)?;
-        let data = view.data();
-        match view.dtype() {
-            Dtype::I64 => Ok(words(data).map(i64::from_le_bytes).collect()),
-            Dtype::I32 => Ok(words(data)
+        let (dtype, data) = self.take(name, shape, &[("I32", 4), ("I64", 8)])?;
+        Ok(match dtype {
+            "I64" => words(data).map(i64::from_le_bytes).collect(),
+            _ => words(data)
                 .map(|b| i64::from(i32::from_le_bytes(b)))
-                .collect()),
-            other => self.wrong_type(name, other, "I32 or I64"),
-        }
+                .collect(),
+        })
     }
 
     /// First dimension of `name`, for tensors whose length the description does not say.
     pub fn rows(&self, name: &str) -> Result<usize> {
         let view = self.view(name)?;
-        view.shape()
+        view.shape
             .first()
             .copied()
             .ok_or_else(|| self.error(name, "is a scalar"))
@@ -79,9 +76,7 @@ impl<'a> Tensors<'a> {
 
     /// Errs if the file has a tensor nobody asked for.
     pub fn finish(self) -> Result<()> {
-        let mut names: Vec<_> = self.container.names().into_iter().collect();
-        names.sort_unstable();
-        for name in names {
+        for name in self.container.names() {
             if !self.taken.contains(name) {
                 return Err(self.error(name, "is not part of the described model"));
             }
@@ -104,27 +99,56 @@ impl<'a> Tensors<'a> {
         Error::model(self.file, field, reason)
     }
 
-    fn view(&self, name: &str) -> Result<TensorView<'a>> {
+    fn view(&self, name: &str) -> Result<&'a View<'a>> {
         self.container
             .tensor(name)
-            .map_err(|_| self.error(name, "is missing"))
+            .ok_or_else(|| self.error(name, "is missing"))
     }
 
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<TensorView<'a>> {
+    /// Type and bytes of the tensor `name` of exactly `shape`, of one of `types` with their sizes.
+    fn take(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        types: &[(&'static str, usize)],
+    ) -> Result<(&'static str, &'a [u8])> {
         let view = self.view(name)?;
-        if view.shape() != shape {
+        if view.shape != shape {
             return Err(self.error(
                 name,
                 format!(
                     "has shape {:?}, the description asks for {shape:?}",
-                    view.shape()
+                    view.shape
+                ),
+            ));
+        }
+        let Some(&(dtype, size)) = types.iter().find(|(dtype, _)| *dtype == view.dtype) else {
+            let names: Vec<_> = types.iter().map(|(dtype, _)| *dtype).collect();
+            return Err(self.error(
+                name,
+                format!(
+                    "has type {}, must be one of {}",
+                    view.dtype,
+                    names.join(", ")
+                ),
+            ));
+        };
+        let bytes = shape
+            .iter()
+            .try_fold(size, |n, &length| n.checked_mul(length));
+        if bytes != Some(view.data.len()) {
+            return Err(self.error(
+                name,
+                format!(
+                    "has {} bytes, which is not what {dtype} of shape {shape:?} take",
+                    view.data.len()
                 ),
             ));
         }
         let Some(expected) = self.checksums.get(name) else {
             return Err(self.error("checksums", format!("does not name {name:?}")));
         };
-        let found = checksum(view.data());
+        let found = checksum(view.data);
         if *expected != found {
             return Err(self.error(
                 name,
@@ -132,11 +156,7 @@ impl<'a> Tensors<'a> {
             ));
         }
         self.taken.insert(name.to_owned());
-        Ok(view)
-    }
-
-    fn wrong_type<T>(&self, name: &str, found: Dtype, wanted: &str) -> Result<T> {
-        Err(self.error(name, format!("has type {found:?}, must be {wanted}")))
+        Ok((dtype, view.data))
     }
 }
 
