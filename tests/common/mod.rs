@@ -6,4 +6,6 @@
 pub mod model_file;
 pub mod random_model;
 pub mod random_system;
+pub mod random_tensors;
+pub mod small_model;
 pub mod system;

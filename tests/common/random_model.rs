@@ -1,13 +1,13 @@
 //! Random model files over every variant of `docs/model-format.md`, small enough to compute hundreds of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
 use flashschnet::model::Model;
 use serde_json::{Value, json};
 
-use super::model_file::{ModelFile, Tensor};
+use super::model_file::ModelFile;
+use super::random_tensors::{RandomTensors, choice, uniform};
 
 /// Type indices of every random model: not in order and with gaps, as callers' integers are.
 pub const TYPES: [i32; 3] = [8, 1, 40];
@@ -53,8 +53,6 @@ impl RandomModel {
 
 /// A random network.
 pub fn random_file(rng: &mut Rng) -> ModelFile {
-    let mut tensors = Tensors::new(rng);
-    let rng = &mut *tensors.rng;
     let (features, filters) = (rng.usize(2..6), rng.usize(2..6));
     let (blocks, size) = (rng.usize(1..4), rng.usize(2..6));
     let shared = rng.bool();
@@ -67,7 +65,7 @@ pub fn random_file(rng: &mut Rng) -> ModelFile {
     let reference = rng.bool();
     let mut network = json!({
         "cutoff": cutoff, "features": features, "filters": filters, "blocks": blocks,
-        "activation": activation(rng),
+        "activation": activation(rng), "basis": basis(rng, size),
         "basis_envelope": basis_envelope, "filter_envelope": filter_envelope,
         "filter_network": {"hidden": filter_hidden, "bias": filter_bias},
         "readout": {"hidden": readout_hidden, "bias": readout_bias},
@@ -83,20 +81,8 @@ pub fn random_file(rng: &mut Rng) -> ModelFile {
     if rng.bool() {
         network["readout"]["activation"] = activation(rng).into();
     }
-    network["basis"] = basis(&mut tensors, size, cutoff);
-
-    tensors.matrix("embedding", TYPES.len(), features, 1.0);
-    for block in 0..if shared { 1 } else { blocks } {
-        let at = |part: &str| format!("blocks.{block}.{part}");
-        tensors.dense(&at("in2f"), filters, features, false);
-        tensors.mlp(&at("filter"), size, &filter_hidden, filters, &filter_bias);
-        tensors.dense(&at("f2out"), features, filters, true);
-        tensors.dense(&at("dense"), features, features, true);
-    }
-    tensors.mlp("readout", features, &readout_hidden, 1, &readout_bias);
-    if reference {
-        tensors.vector("reference_energies", TYPES.len(), -1.0, 1.0);
-    }
+    let mut tensors = RandomTensors::new(rng);
+    tensors.fill(&network, TYPES.len());
     let types: Vec<Value> = TYPES
         .iter()
         .map(|index| json!({"index": index, "name": format!("T{index}"), "atomic_number": index, "mass": 1.5}))
@@ -128,10 +114,8 @@ pub fn add_priors(file: &mut ModelFile, rng: &mut Rng) {
     let [first, second] = [5, 4];
     file.description["structures"] =
         json!([{"name": "a", "atoms": first}, {"name": "b", "atoms": second}]);
-    let mut tensors = Tensors {
-        all: std::mem::take(&mut file.tensors),
-        rng,
-    };
+    let mut tensors = RandomTensors::new(rng);
+    tensors.all = std::mem::take(&mut file.tensors);
     let types: Vec<i64> = (0..first + second)
         .map(|atom| TYPES[atom % 3].into())
         .collect();
@@ -183,26 +167,18 @@ fn kinks(network: &Value) -> Vec<f64> {
     kinks
 }
 
-fn basis(tensors: &mut Tensors, size: usize, cutoff: f64) -> Value {
-    match tensors.rng.u8(0..3) {
-        0 => {
-            tensors.vector("basis.centers", size, 0.0, cutoff);
-            tensors.vector("basis.widths", size, 0.3, 1.0);
-            json!({"kind": "gaussian", "size": size})
-        }
+fn basis(rng: &mut Rng, size: usize) -> Value {
+    match rng.u8(0..3) {
+        0 => json!({"kind": "gaussian", "size": size}),
         1 => {
-            tensors.vector("basis.means", size, 0.0, 1.0);
-            tensors.vector("basis.betas", size, 0.5, 10.0);
-            let mut basis = json!({"kind": "exponential_normal", "size": size, "alpha": uniform(tensors.rng, 0.5, 1.5)});
-            if tensors.rng.bool() {
-                basis["start"] = uniform(tensors.rng, -0.5, 0.5).into();
+            let alpha = uniform(rng, 0.5, 1.5);
+            let mut basis = json!({"kind": "exponential_normal", "size": size, "alpha": alpha});
+            if rng.bool() {
+                basis["start"] = uniform(rng, -0.5, 0.5).into();
             }
             basis
         }
-        _ => {
-            tensors.vector("basis.frequencies", size, 0.5, 4.0);
-            json!({"kind": "bessel", "size": size})
-        }
+        _ => json!({"kind": "bessel", "size": size}),
     }
 }
 
@@ -229,10 +205,6 @@ fn activation(rng: &mut Rng) -> &'static str {
     choice(rng, &["shifted_softplus", "tanh", "silu"])
 }
 
-fn choice<'a>(rng: &mut Rng, of: &[&'a str]) -> &'a str {
-    of[rng.usize(..of.len())]
-}
-
 fn widths(rng: &mut Rng, count: std::ops::Range<usize>) -> Vec<usize> {
     let count = rng.usize(count);
     (0..count).map(|_| rng.usize(1..6)).collect()
@@ -240,61 +212,4 @@ fn widths(rng: &mut Rng, count: std::ops::Range<usize>) -> Vec<usize> {
 
 fn flags(rng: &mut Rng, count: usize) -> Vec<bool> {
     (0..count).map(|_| rng.bool()).collect()
-}
-
-fn uniform(rng: &mut Rng, from: f64, to: f64) -> f64 {
-    from + (to - from) * rng.f64()
-}
-
-/// Tensors of random numbers; every one has a type of its own.
-struct Tensors<'a> {
-    all: BTreeMap<String, Tensor>,
-    rng: &'a mut Rng,
-}
-
-impl<'a> Tensors<'a> {
-    fn new(rng: &'a mut Rng) -> Self {
-        Self {
-            all: BTreeMap::new(),
-            rng,
-        }
-    }
-
-    fn vector(&mut self, name: &str, length: usize, from: f64, to: f64) {
-        self.floats(name, &[length], from, to);
-    }
-
-    fn matrix(&mut self, name: &str, rows: usize, columns: usize, size: f64) {
-        self.floats(name, &[rows, columns], -size, size);
-    }
-
-    fn floats(&mut self, name: &str, shape: &[usize], from: f64, to: f64) {
-        let count = shape.iter().product();
-        let values: Vec<f64> = (0..count).map(|_| uniform(self.rng, from, to)).collect();
-        let dtype = choice(self.rng, &["F64", "F32", "F16", "BF16"]);
-        self.all
-            .insert(name.into(), Tensor::floats(dtype, shape, &values));
-    }
-
-    fn integers(&mut self, name: &str, shape: &[usize], values: &[i64]) {
-        self.all
-            .insert(name.into(), Tensor::integers(shape, values));
-    }
-
-    fn dense(&mut self, name: &str, outputs: usize, inputs: usize, bias: bool) {
-        // Outputs of the size of the inputs, so that deep networks neither fade nor saturate.
-        let size = (3.0 / inputs as f64).sqrt();
-        self.matrix(&format!("{name}.weight"), outputs, inputs, size);
-        if bias {
-            self.vector(&format!("{name}.bias"), outputs, -0.5, 0.5);
-        }
-    }
-
-    fn mlp(&mut self, name: &str, inputs: usize, hidden: &[usize], outputs: usize, bias: &[bool]) {
-        let mut inputs = inputs;
-        for (layer, (&width, &bias)) in hidden.iter().chain([&outputs]).zip(bias).enumerate() {
-            self.dense(&format!("{name}.{layer}"), width, inputs, bias);
-            inputs = width;
-        }
-    }
 }
