@@ -54,7 +54,7 @@ def test_reference(shared, tmp_path, precision):
     target = tmp_path / "model.safetensors"
     flashschnet.convert(shared / "models" / "zro2_n1_schnetkit.torch", target)
     atoms = Atoms(reference["numbers"], reference["positions"], cell=reference["cell"], pbc=reference["pbc"])
-    atoms.calc = FlashSchNetCalculator(target, precision=precision.name)
+    atoms.calc = FlashSchNetCalculator(target, **precision.choices)
     stress = full_3x3_to_voigt_6_stress(reference["stress"])
     assert atoms.get_potential_energies() == pytest.approx(
         reference["energies"], abs=precision.energy * np.abs(reference["energies"]).max()
@@ -255,7 +255,7 @@ def test_no_atoms(atoms):
 
 
 def test_energy_is_conserved(model_file, precision):
-    atoms = made(FlashSchNetCalculator(model_file, precision=precision.name))
+    atoms = made(FlashSchNetCalculator(model_file, **precision.choices))
     atoms.set_masses(np.full(len(atoms), 12.0))
     atoms.set_momenta(np.random.default_rng(0).normal(scale=np.sqrt(12.0 * 300.0 * units.kB), size=(len(atoms), 3)))
     start = atoms.get_positions()

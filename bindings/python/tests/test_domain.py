@@ -64,7 +64,7 @@ def agree(found, expected, ghosts, precision):
 
 @pytest.mark.parametrize("base", [0, 1])
 def test_owners(model, structure, ghosts, precision, base):
-    potential = flashschnet.Potential(model, "cpu", precision.name)
+    potential = flashschnet.Potential(model, "cpu", **precision.choices)
     expected = potential.compute(*structure, virial=True, virials=True)
     potential.set_neighbors(ghosts.offsets, ghosts.neighbors + base, owners=ghosts.owners + base, base=base)
     found = potential.compute_domain(ghosts.positions, ghosts.types, virial=True, virials=True)
@@ -74,7 +74,7 @@ def test_owners(model, structure, ghosts, precision, base):
 
 
 def test_exchange(model, structure, ghosts, precision):
-    potential = flashschnet.Potential(model, "cpu", precision.name)
+    potential = flashschnet.Potential(model, "cpu", **precision.choices)
     expected = potential.compute(*structure, virial=True, virials=True)
     potential.set_neighbors(ghosts.offsets, ghosts.neighbors, atoms=len(ghosts.owners))
     found = potential.compute_domain(

@@ -282,7 +282,7 @@ def test_features_that_are_not_finite(tmp_path, precision):
         tensors["blocks.0.in2f.weight"] = (dtype, shape, np.full(len(blob) // 8, largest).tobytes())
 
     model = flashschnet.Model.from_bytes(modelfile.rebuilt(path.read_bytes(), huge))
-    potential = flashschnet.Potential(model, precision=precision.name)
+    potential = flashschnet.Potential(model, **precision.choices)
     text = said(flashschnet.NumericalError, potential.compute, *crystal())
     assert re.fullmatch(
         "numerical failure: energy of atom 0 is (NaN|-?inf): positions are far outside what the model was made for, "

@@ -15,7 +15,7 @@ import flashschnet
 
 
 def test_says_how_it_computes(model, precision):
-    potential = flashschnet.Potential(model, "cpu", precision.name, threads=1, skin=0.25)
+    potential = flashschnet.Potential(model, "cpu", **precision.choices, threads=1, skin=0.25)
     assert (potential.device, potential.precision, potential.threads) == ("cpu", precision.name, 1)
     assert potential.filters in ("exact", "table")
     assert potential.skin == 0.25
@@ -166,7 +166,7 @@ def test_excluded_pairs_do_not_interact(tmp_path):
 
 
 def test_threads_are_taken_from_the_environment_or_the_caller(model, precision):
-    potential = flashschnet.Potential(model, "cpu", precision.name)
+    potential = flashschnet.Potential(model, "cpu", **precision.choices)
     assert 1 <= potential.threads <= int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
 
 

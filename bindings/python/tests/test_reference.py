@@ -25,7 +25,7 @@ def test_zirconia(shared: Path, tmp_path: Path, precision: Precision, blocks: in
     reference = np.load(shared / "reference" / f"zro2_n{blocks}_96.npz")
     target = tmp_path / "model.safetensors"
     flashschnet.convert(shared / "models" / f"zro2_n{blocks}_schnetkit.torch", target)
-    potential = flashschnet.Potential(target, precision=precision.name)
+    potential = flashschnet.Potential(target, **precision.choices)
     found = potential.compute(
         reference["positions"], reference["numbers"], reference["cell"], reference["pbc"], virial=True, virials=True
     )
@@ -43,7 +43,7 @@ def test_chignolin_network(shared: Path, tmp_path: Path, precision: Precision):
     target = tmp_path / "model.safetensors"
     flashschnet.convert(shared / "models" / "cln_ca_mlcg.pt", target)
     model = flashschnet.Model.from_bytes(modelfile.rebuilt(target.read_bytes(), modelfile.without_priors), "cln")
-    potential = flashschnet.Potential(model, precision=precision.name)
+    potential = flashschnet.Potential(model, **precision.choices)
     found = potential.compute_batch(reference["positions"], reference["types"])
     assert deviation([each.energy for each in found], reference["SchNet_energy"]) < precision.energy
     assert deviation([each.forces for each in found], reference["SchNet_forces"]) < precision.forces
@@ -54,7 +54,7 @@ def test_frameworks(tmp_path: Path, precision: Precision, source: Path):
     reference = np.load(source.with_suffix(".npz"))
     target = tmp_path / "model.safetensors"
     flashschnet.convert(source, target, **json.loads(str(reference["convert_options"])))
-    potential = flashschnet.Potential(target, precision=precision.name)
+    potential = flashschnet.Potential(target, **precision.choices)
     cell = (reference["cell"], reference["pbc"]) if reference["pbc"].any() else (None, None)
     found = potential.compute(reference["positions"], reference["types"], *cell)
     assert abs(found.energy - reference["energy"]) < precision.energy * max(1.0, abs(reference["energy"]))

@@ -17,7 +17,7 @@ ROUNDS = 40
 
 def test_two_potentials_side_by_side(model, precision):
     structures = [crystal(0, 2), crystal(1, 3)]
-    potentials = [flashschnet.Potential(model, "cpu", precision.name) for _ in structures]
+    potentials = [flashschnet.Potential(model, "cpu", **precision.choices) for _ in structures]
     expected = [p.compute(*s).energy for p, s in zip(potentials, structures, strict=True)]
 
     def work(which):
@@ -29,7 +29,7 @@ def test_two_potentials_side_by_side(model, precision):
 
 def test_one_potential_from_several_threads(model, precision):
     structures = [crystal(0, 2), crystal(1, 3), crystal(2, 2)]
-    potential = flashschnet.Potential(model, "cpu", precision.name)
+    potential = flashschnet.Potential(model, "cpu", **precision.choices)
     expected = [potential.compute(*structure) for structure in structures]
 
     def work(which):
