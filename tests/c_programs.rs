@@ -1,0 +1,141 @@
+//! C and C++ programs against the shared library, as their authors would build them, by themselves and under valgrind.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::small_model::small_network;
+use common::system::{System, potential};
+use flashschnet::model::Model;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Where cargo puts the shared library: beside the folder of this test program.
+fn libraries() -> PathBuf {
+    let program = std::env::current_exe().expect("a path");
+    let deps = program.parent().expect("a folder");
+    let folder = if deps.join("libflashschnet.so").exists() {
+        deps
+    } else {
+        deps.parent().expect("a folder")
+    };
+    assert!(
+        folder.join("libflashschnet.so").exists(),
+        "no shared library in {}",
+        folder.display()
+    );
+    folder.to_owned()
+}
+
+/// A folder of this test's own with the model the programs read.
+fn workplace(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("water.safetensors"), small_network().bytes()).expect("a file");
+    folder
+}
+
+/// Compiles a program the strict way.
+fn build(folder: &Path, source: &str) -> PathBuf {
+    let program = folder.join("program");
+    let libraries = libraries();
+    let (variable, fallback, standard) = if source.ends_with(".cpp") {
+        ("CXX", "c++", "-std=c++17")
+    } else {
+        ("CC", "cc", "-std=c99")
+    };
+    let compiler = std::env::var(variable).unwrap_or_else(|_| fallback.into());
+    let mut command = Command::new(compiler);
+    command
+        .args([standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"])
+        .arg(format!("-I{ROOT}/include"))
+        .arg(format!("{ROOT}/tests/{source}"))
+        .arg("-o")
+        .arg(&program)
+        .arg(format!("-L{}", libraries.display()))
+        .arg(format!("-Wl,-rpath,{}", libraries.display()))
+        .args(["-lflashschnet", "-lm"]);
+    succeeded(&mut command);
+    program
+}
+
+fn succeeded(command: &mut Command) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = String::from_utf8_lossy(&stdout).into_owned();
+    assert!(
+        status.success(),
+        "{command:?}: {status}\n{text}{}",
+        String::from_utf8_lossy(&stderr)
+    );
+    text
+}
+
+/// Runs a program by itself and under valgrind, where that is installed.
+fn run(folder: &Path, source: &str) -> String {
+    let program = build(folder, source);
+    let model = folder.join("water.safetensors");
+    let text = succeeded(Command::new(&program).arg(&model));
+    if Command::new("valgrind").arg("--version").output().is_ok() {
+        let checked = succeeded(
+            Command::new("valgrind")
+                .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
+                .arg("--errors-for-leak-kinds=definite,indirect,possible")
+                .arg(&program)
+                .arg(&model),
+        );
+        assert_eq!(checked, text, "valgrind changes what {source} prints");
+    } else {
+        println!("skipped: {source} under valgrind, which is not installed");
+    }
+    text
+}
+
+/// The numbers a program prints, against those of the library called from Rust.
+fn assert_water(text: &str) {
+    let model = Model::from_bytes("water", &small_network().bytes()).expect("a model");
+    let water = System {
+        positions: vec![[0.0; 3], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]],
+        types: vec![8, 1, 1],
+        cell: None,
+        periodic: [false; 3],
+    };
+    let results = water.compute(&mut potential(&model.into(), 1.0));
+    let mut expected = results.energies;
+    expected.extend(results.forces.as_flattened());
+    let found: Vec<f64> = text
+        .lines()
+        .map(|line| line.parse().expect("a number"))
+        .collect();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        // valgrind computes logarithms and the like with other instructions.
+        assert!(
+            (found - expected).abs() < 1e-13,
+            "{found} is not {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_c_program_computes() {
+    assert_water(&run(&workplace("c_compute"), "c/compute.c"));
+}
+
+#[test]
+fn a_cxx_program_computes() {
+    assert_water(&run(&workplace("cxx_compute"), "cxx/compute.cpp"));
+}
+
+#[test]
+fn malformed_calls_get_their_texts() {
+    let table = run(&workplace("c_malformed"), "c/malformed_calls.c");
+    println!("{table}");
+    assert!(table.lines().count() > 100, "{table}");
+}
