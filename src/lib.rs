@@ -9,5 +9,6 @@ pub mod filter;
 pub mod model;
 pub mod neighbors;
 pub mod potential;
+pub mod simd;
 
 pub use error::{Error, Result};

@@ -43,6 +43,11 @@ pub struct fsn_potential_info {
     pub filters: *const c_char,
     /// Threads in use.
     pub threads: usize,
+    /// Intervals of the tables; 0 where filters are exact.
+    pub table_intervals: usize,
+    /// Error of the tables: of W or dW/dr, in the 2-norm over channels, at most, relative to the root mean square over
+    /// distances, measured when they were made; 0 where filters are exact.
+    pub table_bound: f64,
     /// Skin of its own neighbour lists, in the model's unit of length.
     pub skin: f64,
     /// How often its own neighbour list was built so far.
@@ -119,6 +124,8 @@ pub unsafe extern "C" fn fsn_potential_get_info(
             precision: precision_name(options.precision).as_ptr(),
             filters: filters_name(options.filters).as_ptr(),
             threads: options.threads.unwrap_or(0),
+            table_intervals: potential.table().map_or(0, |table| table.intervals),
+            table_bound: potential.table().map_or(0.0, |table| table.bound),
             skin: potential.skin(),
             list_builds: potential.builds(),
         };

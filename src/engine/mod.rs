@@ -3,9 +3,11 @@
 //! An engine never knows who called it, how the neighbours were found or whose the ghosts are. A new
 //! engine is one module here and one line in [`crate::potential`], where the choice is made.
 
+pub mod cpu;
 pub mod reference;
 
-use crate::Result;
+use crate::model::{Model, Network};
+use crate::{Error, Result};
 
 /// Atoms and the directed pairs between them, in compressed sparse rows by receiver.
 #[derive(Debug, Clone, Copy)]
@@ -178,4 +180,17 @@ pub trait Engine: Send {
         exchange: Option<&mut dyn Exchange>,
         results: &mut Results,
     ) -> Result<()>;
+}
+
+/// The network an engine is to compute.
+///
+/// # Errors
+/// [`Error::Unsupported`] if the model has none.
+pub fn network(model: &Model) -> Result<&Network> {
+    model.network().ok_or_else(|| {
+        Error::unsupported(format!(
+            "{} has no network, only priors, and priors are not evaluated",
+            model.name()
+        ))
+    })
 }

@@ -12,7 +12,7 @@ impl Basis {
         }
     }
 
-    /// Calls `put(k, φₖ(r), dφₖ/dr)` for every function k; `r` is positive.
+    /// Calls `put(k, φₖ(r), dφₖ/dr)` for every function k; `r` is not negative.
     pub fn evaluate(&self, r: f64, mut put: impl FnMut(usize, f64, f64)) {
         match self {
             Self::Gaussian { centers, widths } => {
@@ -37,13 +37,27 @@ impl Basis {
             }
             Self::Bessel { frequencies } => {
                 for (k, frequency) in frequencies.iter().enumerate() {
-                    let (sin, cos) = (frequency * r).sin_cos();
-                    let value = sin / r;
-                    put(k, value, (frequency * cos - value) / r);
+                    let (value, slope) = bessel(*frequency, r);
+                    put(k, value, slope);
                 }
             }
         }
     }
+}
+
+/// sin(f r) / r and its derivative.
+fn bessel(f: f64, r: f64) -> (f64, f64) {
+    let z = f * r;
+    let z2 = z * z;
+    // Where the differences below would cancel, their series are exact to rounding.
+    if z2 < 1e-4 {
+        let value = f * (1.0 - z2 / 6.0 * (1.0 - z2 / 20.0 * (1.0 - z2 / 42.0)));
+        let slope = -f * f * z / 3.0 * (1.0 - z2 / 10.0 * (1.0 - z2 / 28.0));
+        return (value, slope);
+    }
+    let (sin, cos) = z.sin_cos();
+    let value = sin / r;
+    (value, (f * cos - value) / r)
 }
 
 #[cfg(test)]
@@ -68,7 +82,7 @@ mod tests {
             },
         ];
         for basis in &bases {
-            for r in [0.2, 1.0, 2.7, 4.9] {
+            for r in [2e-3, 0.2, 1.0, 2.7, 4.9] {
                 let h = 1e-5;
                 let mut slopes = vec![0.0; basis.size()];
                 let mut numeric = vec![0.0; basis.size()];

@@ -6,5 +6,9 @@ pub mod activation;
 pub mod basis;
 pub mod envelope;
 mod exact;
+mod table;
+mod tile;
 
 pub use exact::ExactFilter;
+pub use table::{Spacing, Tables};
+pub use tile::{Tile, TileFilter};

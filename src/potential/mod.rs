@@ -1,5 +1,6 @@
 //! Model + device + precision + workspace: the one object that computes.
 
+mod choice;
 mod domain;
 mod exclusions;
 mod geometry;
@@ -8,14 +9,15 @@ mod options;
 
 use std::sync::Arc;
 
+pub use choice::TableInfo;
 pub use geometry::neighbor_list;
 pub use input::{Domain, HostNeighbors, Structures};
 pub use options::{Device, Filters, Options, Precision};
 
+use self::choice::Choice;
 use self::domain::DomainList;
 use self::exclusions::Exclusions;
-use crate::engine::reference::ReferenceEngine;
-use crate::engine::{Engine, Exchange, Graph, Images, Results, Wanted};
+use crate::engine::{Engine, Exchange, Graph, Images, Results, Wanted, network};
 use crate::model::{Aggregation, Model, Network};
 use crate::neighbors::{Cell, NeighborList, VerletList};
 use crate::{Error, Result};
@@ -31,6 +33,7 @@ pub struct Potential {
     options: Options,
     skin: f64,
     engine: Box<dyn Engine>,
+    table: Option<TableInfo>,
     rows: Vec<u32>,
     verlet: VerletList,
     list: NeighborList,
@@ -57,12 +60,17 @@ impl Potential {
         if options.threads == Some(0) {
             return Err(Error::invalid("threads is 0, must be at least 1"));
         }
-        let (engine, options) = choose_engine(&model, options)?;
+        let Choice {
+            engine,
+            options,
+            table,
+        } = Choice::new(&model, options)?;
         Ok(Self {
             model,
             options,
             skin,
             engine,
+            table,
             rows: Vec::new(),
             verlet: VerletList::default(),
             list: NeighborList::default(),
@@ -81,6 +89,11 @@ impl Potential {
     /// The choices as they were resolved: nothing in it is `Auto`.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// The tables in use, if filters are tabulated.
+    pub fn table(&self) -> Option<TableInfo> {
+        self.table
     }
 
     /// The skin of its own neighbour lists, in the model's unit of length.
@@ -207,38 +220,6 @@ impl Potential {
             self.exclusions = exclusions;
         }
         Ok(())
-    }
-}
-
-fn network(model: &Model) -> Result<&Network> {
-    model
-        .network()
-        .ok_or_else(|| Error::Internal("a potential without a network".into()))
-}
-
-/// The engine for `options`, and the options with every `Auto` replaced by what was chosen.
-fn choose_engine(model: &Arc<Model>, mut options: Options) -> Result<(Box<dyn Engine>, Options)> {
-    if options.device == Device::Cuda {
-        return Err(Error::unsupported(
-            "device cuda: this build has no CUDA engine; use device cpu or auto",
-        ));
-    }
-    options.device = Device::Cpu;
-    if options.filters == Filters::Table {
-        return Err(Error::unsupported(
-            "filters table: no engine tabulates filters yet; use exact or auto",
-        ));
-    }
-    options.filters = Filters::Exact;
-    match options.precision {
-        Precision::Double => {
-            options.threads = Some(1);
-            Ok((Box::new(ReferenceEngine::new(model.clone())?), options))
-        }
-        Precision::Single => Err(Error::unsupported("precision single")),
-        Precision::Half => Err(Error::unsupported(
-            "precision half: no engine has 16-bit weights yet; use single or double",
-        )),
     }
 }
 

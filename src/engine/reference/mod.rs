@@ -12,9 +12,9 @@ use std::sync::Arc;
 use self::dense::{affine, readout, transposed};
 use self::pairs::{Pair, for_each_receiver};
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
+use crate::Result;
 use crate::filter::ExactFilter;
 use crate::model::{Aggregation, Model, Network};
-use crate::{Error, Result};
 
 /// SchNet in float64.
 pub struct ReferenceEngine {
@@ -27,12 +27,7 @@ impl ReferenceEngine {
     /// # Errors
     /// [`Error::Unsupported`] if the model has no network.
     pub fn new(model: Arc<Model>) -> Result<Self> {
-        if model.network().is_none() {
-            return Err(Error::unsupported(format!(
-                "{} has no network, only priors, and priors are not evaluated",
-                model.name()
-            )));
-        }
+        super::network(&model)?;
         Ok(Self { model })
     }
 }
@@ -53,10 +48,7 @@ impl Engine for ReferenceEngine {
         mut exchange: Option<&mut dyn Exchange>,
         results: &mut Results,
     ) -> Result<()> {
-        let network = self
-            .model
-            .network()
-            .ok_or_else(|| Error::Internal("no network".into()))?;
+        let network = super::network(&self.model)?;
         results.reset(graph, wanted);
 
         let mut x: Vec<Vec<f64>> = graph

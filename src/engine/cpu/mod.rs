@@ -1,0 +1,189 @@
+//! The CPU engine: float32 or float64, filters tabulated or exact, vectors and threads.
+//!
+//! A block is one pass over the atoms: gather, filter, multiply and reduce over the row of an atom's pairs in registers,
+//! then the atom's dense layers, then the next block's `in2f`. The backward pass goes by sender: every row gathers what
+//! the atoms that hear it give back, so no two threads ever add to one number and the result is the same to the bit
+//! for any number of threads. Memory: atoms × (filters + features) × blocks, and the pairs; nothing of pairs × channels.
+
+mod edges;
+mod kernels;
+mod passes;
+mod readout;
+mod rows;
+mod tasks;
+mod weights;
+
+use std::sync::{Arc, Mutex};
+
+use pulp::Arch;
+use rayon::ThreadPool;
+
+use self::edges::Edges;
+use self::readout::Readout;
+use self::tasks::{PairTask, TableTask, TileTask};
+use self::weights::Weights;
+use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
+use crate::filter::{Tables, Tile, TileFilter};
+use crate::model::{Model, Network};
+use crate::simd::Real;
+use crate::{Error, Result};
+
+/// A precision this engine computes in.
+pub trait CpuReal: Real {
+    /// Rows in this precision, for an exchange.
+    fn rows(rows: &mut [Self]) -> Rows<'_>;
+}
+
+impl CpuReal for f32 {
+    fn rows(rows: &mut [Self]) -> Rows<'_> {
+        Rows::F32(rows)
+    }
+}
+
+impl CpuReal for f64 {
+    fn rows(rows: &mut [Self]) -> Rows<'_> {
+        Rows::F64(rows)
+    }
+}
+
+/// How the filters of a network are evaluated.
+#[derive(Debug, Clone)]
+pub enum Filters<T> {
+    /// From tables.
+    Table(Tables<T>),
+    /// By the filter networks, one a distinct block.
+    Exact(Vec<TileFilter<T>>),
+}
+
+impl<T: Real> Filters<T> {
+    /// The filter networks of `network`.
+    pub fn exact(network: &Network) -> Self {
+        Self::Exact(
+            (0..network.blocks.len())
+                .map(|block| TileFilter::new(network, block))
+                .collect(),
+        )
+    }
+}
+
+/// SchNet on the processor.
+pub struct CpuEngine<T> {
+    model: Arc<Model>,
+    weights: Weights<T>,
+    readout: Readout<T>,
+    filters: Filters<T>,
+    pool: Option<ThreadPool>,
+    tiles: Vec<Mutex<Tile<T>>>,
+    arch: Arch,
+    work: Workspace<T>,
+}
+
+/// Arrays that live from call to call.
+#[derive(Default)]
+struct Workspace<T> {
+    edges: Edges<T>,
+    /// Features of owned atoms.
+    x: Vec<T>,
+    /// yⱼ of every block, all rows.
+    y: Vec<Vec<T>>,
+    /// f2out · m + bias of every block, owned rows.
+    z: Vec<Vec<T>>,
+    /// m, and in the backward pass dE/dy, all rows.
+    m: Vec<T>,
+    /// act(z), and in the backward pass dE/dact(z).
+    a: Vec<T>,
+    /// dE/dx.
+    gradient: Vec<T>,
+    /// dE/dm of this block and the one below, all rows.
+    g: [Vec<T>; 2],
+    readout: [Vec<T>; 3],
+    forces: Vec<[f64; 3]>,
+    virials: Vec<[f64; 9]>,
+}
+
+impl<T: CpuReal> CpuEngine<T> {
+    /// An engine for the network of `model`, with `threads` threads of its own.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the model has no network, [`Error::OutOfMemory`] if threads cannot be had.
+    pub fn new(model: Arc<Model>, filters: Filters<T>, threads: usize) -> Result<Self> {
+        let network = super::network(&model)?;
+        let mut weights = Weights::new(network);
+        let readout = Readout::new(
+            std::mem::take(&mut weights.readout),
+            network.description.readout_activation(),
+        );
+        let pool = if threads > 1 {
+            let builder = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|k| format!("flashschnet-{k}"));
+            Some(
+                builder
+                    .build()
+                    .map_err(|error| Error::OutOfMemory(format!("{threads} threads: {error}")))?,
+            )
+        } else {
+            None
+        };
+        Ok(Self {
+            weights,
+            readout,
+            filters,
+            pool,
+            tiles: (0..threads).map(|_| Mutex::default()).collect(),
+            arch: Arch::new(),
+            work: Workspace::default(),
+            model,
+        })
+    }
+
+    /// Runs a task's part over pairs in vector code.
+    fn over_pairs(&self, block: usize, edges: &Edges<T>, rows: impl PairTask<T>) {
+        let network = self.model.network().expect("checked in new");
+        let distinct = if network.description.shared_blocks {
+            0
+        } else {
+            block
+        };
+        match &self.filters {
+            Filters::Table(tables) => {
+                self.arch.dispatch(TableTask {
+                    edges,
+                    table: tables.block(distinct),
+                    task: rows,
+                });
+            }
+            Filters::Exact(filters) => {
+                let thread = rayon::current_thread_index()
+                    .filter(|_| self.pool.is_some())
+                    .unwrap_or(0);
+                let mut tile = self.tiles[thread]
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                self.arch.dispatch(TileTask {
+                    edges,
+                    filter: &filters[distinct],
+                    tile: &mut tile,
+                    task: rows,
+                });
+            }
+        }
+    }
+}
+
+impl<T: CpuReal> Engine for CpuEngine<T> {
+    fn compute(
+        &mut self,
+        graph: &Graph,
+        wanted: Wanted,
+        mut exchange: Option<&mut dyn Exchange>,
+        results: &mut Results,
+    ) -> Result<()> {
+        results.reset(graph, wanted);
+        // Taken out so that tasks can borrow the engine.
+        let mut work = std::mem::take(&mut self.work);
+        let outcome = self.compute_in(&mut work, graph, wanted, &mut exchange, results);
+        self.work = work;
+        outcome
+    }
+}

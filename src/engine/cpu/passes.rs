@@ -1,0 +1,493 @@
+//! The way through the network and back.
+
+use super::edges::Edges;
+use super::kernels::Features;
+use super::readout::Scratch;
+use super::rows::{Array, for_each_task};
+use super::tasks::{Receive, Send};
+use super::{CpuEngine, CpuReal, Filters, Workspace};
+use crate::Result;
+use crate::engine::{Exchange, Graph, Results, Rows, Wanted, network as network_of};
+use crate::model::{Aggregation, Network};
+use crate::simd::{Real, padded};
+
+impl<T: CpuReal> CpuEngine<T> {
+    pub(super) fn compute_in(
+        &self,
+        work: &mut Workspace<T>,
+        graph: &Graph,
+        wanted: Wanted,
+        exchange: &mut Option<&mut dyn Exchange>,
+        results: &mut Results,
+    ) -> Result<()> {
+        let network = network_of(&self.model)?;
+        let spacing = match &self.filters {
+            Filters::Table(tables) => Some(tables.spacing()),
+            Filters::Exact(_) => None,
+        };
+        work.edges.update(
+            graph,
+            network.description.cutoff,
+            spacing,
+            self.pool.as_ref(),
+        )?;
+        self.start(work, graph, network);
+        let blocks = network.description.blocks;
+        for block in 0..blocks {
+            self.forward(work, graph, network, block);
+            if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
+                exchange_rows(
+                    &mut work.y[block + 1],
+                    network.description.filters,
+                    |rows, width| exchange.forward(rows, width),
+                )?;
+            }
+        }
+        self.energies(work, graph, network, wanted, results);
+        if wanted.gradients() {
+            work.forces.clear();
+            work.forces.resize(graph.feature_rows(), [0.0; 3]);
+            work.virials.clear();
+            let virials = wanted.virials || wanted.atom_virials;
+            work.virials
+                .resize(if virials { graph.feature_rows() } else { 0 }, [0.0; 9]);
+            for block in (0..blocks).rev() {
+                self.backward(work, graph, network, block, exchange)?;
+            }
+            collect(work, graph, wanted, results);
+        }
+        Ok(())
+    }
+
+    /// Sizes the workspace; features and y⁰ by types.
+    fn start(&self, work: &mut Workspace<T>, graph: &Graph, network: &Network) {
+        let (features, stride) = (
+            network.description.features,
+            padded::<T>(network.description.filters),
+        );
+        let (rows, owned, blocks) = (
+            graph.feature_rows(),
+            graph.owned,
+            network.description.blocks,
+        );
+        let size = |buffer: &mut Vec<T>, length| buffer.resize(length, T::default());
+        size(&mut work.x, owned * features);
+        work.y.resize(blocks, Vec::new());
+        work.z.resize(blocks, Vec::new());
+        work.y.iter_mut().for_each(|y| size(y, rows * stride));
+        work.z.iter_mut().for_each(|z| size(z, owned * features));
+        size(&mut work.m, rows * stride);
+        size(&mut work.a, owned * features);
+        size(&mut work.gradient, owned * features);
+        for g in &mut work.g {
+            size(g, rows * stride);
+            // Ghosts give nothing back here; their owners do.
+            g[owned * stride..].fill(T::default());
+        }
+        size(&mut work.readout[0], owned * self.readout.hidden());
+        size(&mut work.readout[1], owned * self.readout.widest());
+        size(&mut work.readout[2], owned * self.readout.widest());
+        for (atom, &kind) in graph.types[..rows].iter().enumerate() {
+            let from = |table: &[T], width: usize| {
+                kind as usize * width..(kind as usize * width + width).min(table.len())
+            };
+            if atom < owned {
+                let embedding = &self.weights.embedding[from(&self.weights.embedding, features)];
+                work.x[atom * features..][..features].copy_from_slice(embedding);
+            }
+            work.y[0][atom * stride..][..stride]
+                .copy_from_slice(&self.weights.first_y[from(&self.weights.first_y, stride)]);
+        }
+    }
+
+    fn forward(&self, work: &mut Workspace<T>, graph: &Graph, network: &Network, block: usize) {
+        let (features, stride) = (
+            network.description.features,
+            padded::<T>(network.description.filters),
+        );
+        let mean = network.description.aggregation == Aggregation::Mean;
+        let distinct = |block: usize| {
+            if network.description.shared_blocks {
+                0
+            } else {
+                block
+            }
+        };
+        let weights = &self.weights.blocks[distinct(block)];
+        let next = self
+            .weights
+            .blocks
+            .get(distinct(block + 1))
+            .filter(|_| block + 1 < network.description.blocks);
+        let (y, y_above) = work.y.split_at_mut(block + 1);
+        let y = Features {
+            data: &y[block],
+            stride,
+        };
+        let owned = graph.owned * stride;
+        let y_next = y_above.first_mut().map_or(&mut [][..], |y| &mut y[..owned]);
+        let arrays = (
+            Array::new(&mut work.m[..owned], stride),
+            Array::new(&mut work.z[block], features),
+            Array::new(&mut work.a, features),
+            Array::new(&mut work.x, features),
+            Array::new(y_next, stride),
+        );
+        let edges = &work.edges;
+        for_each_task(
+            self.pool.as_ref(),
+            graph.owned,
+            arrays,
+            |first, count, (mut m, z, a, x, y_next)| {
+                m.data[..count * stride].fill(T::default());
+                self.over_pairs(
+                    block,
+                    edges,
+                    Receive {
+                        first,
+                        count,
+                        y,
+                        m: &mut m,
+                    },
+                );
+                if mean {
+                    average(edges, first, count, &mut m);
+                }
+                weights
+                    .f2out
+                    .apply(count, m.data, stride, z.data, features, false);
+                let (z, a) = (&z.data[..count * features], &mut a.data[..count * features]);
+                a.copy_from_slice(z);
+                self.arch
+                    .dispatch(|| network.description.activation.apply(a));
+                weights
+                    .dense
+                    .apply(count, a, features, x.data, features, true);
+                if let Some(next) = next {
+                    next.in2f
+                        .apply(count, x.data, features, y_next.data, stride, false);
+                }
+            },
+        );
+    }
+
+    /// Energies, dE/dx, and dE/dm of the last block.
+    fn energies(
+        &self,
+        work: &mut Workspace<T>,
+        graph: &Graph,
+        network: &Network,
+        wanted: Wanted,
+        results: &mut Results,
+    ) {
+        let description = &network.description;
+        let (features, stride) = (description.features, padded::<T>(description.filters));
+        let last = description.blocks - 1;
+        let [before, one, other] = &mut work.readout;
+        let scratch = (
+            Array::new(before, self.readout.hidden()),
+            Array::new(one, self.readout.widest()),
+            Array::new(other, self.readout.widest()),
+        );
+        let above = (
+            Array::new(&mut work.z[last], features),
+            Array::new(&mut work.a, features),
+        );
+        let arrays = (
+            Array::new(&mut results.atom_energies, 1),
+            scratch,
+            Array::new(&mut work.gradient, features),
+            above,
+            Array::new(&mut work.g[last % 2], stride),
+        );
+        let (x, edges) = (&work.x, &work.edges);
+        for_each_task(
+            self.pool.as_ref(),
+            graph.owned,
+            arrays,
+            |first, count, (mut energies, scratch, gradient, above, mut g)| {
+                let mut scratch = Scratch {
+                    before: scratch.0,
+                    work: [scratch.1, scratch.2],
+                };
+                let structure =
+                    |atom: usize| graph.structures.partition_point(|&start| start <= atom) - 1;
+                let weight = |atom: usize| match description.energy_aggregation {
+                    Aggregation::Sum => 1.0,
+                    Aggregation::Mean => {
+                        let s = structure(atom);
+                        1.0 / (graph.structures[s + 1] - graph.structures[s]) as f64
+                    }
+                };
+                self.readout.evaluate(
+                    self.arch,
+                    count,
+                    (&x[first * features..], features),
+                    &mut scratch,
+                    (&mut gradient.data[..count * features], features),
+                    |row, output| {
+                        let atom = first + row;
+                        let reference = network.reference_energies[graph.types[atom] as usize];
+                        energies.row(row)[0] = weight(atom)
+                            * (description.scale * output.to_f64() + description.shift + reference);
+                    },
+                );
+                if wanted.gradients() {
+                    for row in 0..count {
+                        let scale = T::from_f64(weight(first + row) * description.scale);
+                        gradient.data[row * features..(row + 1) * features]
+                            .iter_mut()
+                            .for_each(|g| *g = g.times(scale));
+                    }
+                    self.message_gradient(
+                        network,
+                        last,
+                        edges,
+                        (first, count),
+                        gradient.data,
+                        above,
+                        &mut g,
+                    );
+                }
+            },
+        );
+        for (structure, bounds) in graph.structures.windows(2).enumerate() {
+            results.energies[structure] = results.atom_energies[bounds[0]..bounds[1]].iter().sum();
+        }
+    }
+
+    /// dE/dm of `block` from dE/dx above it.
+    #[allow(clippy::too_many_arguments)]
+    fn message_gradient(
+        &self,
+        network: &Network,
+        block: usize,
+        edges: &Edges<T>,
+        (first, count): (usize, usize),
+        gradient: &[T],
+        (z, a): (Array<T>, Array<T>),
+        g: &mut Array<T>,
+    ) {
+        let features = network.description.features;
+        let weights = &self.weights.blocks[if network.description.shared_blocks {
+            0
+        } else {
+            block
+        }];
+        let (z, a) = (
+            &mut z.data[..count * features],
+            &mut a.data[..count * features],
+        );
+        weights
+            .dense
+            .apply_transposed(count, gradient, features, a, features, false);
+        self.arch
+            .dispatch(|| network.description.activation.apply_with_slope(z, a));
+        weights
+            .f2out
+            .apply_transposed(count, a, features, g.data, g.stride, false);
+        if network.description.aggregation == Aggregation::Mean {
+            average(edges, first, count, g);
+        }
+    }
+
+    /// Takes dE/dx above a block to dE/dx below it and dE/dm of the block below; adds the block's forces and virials.
+    fn backward(
+        &self,
+        work: &mut Workspace<T>,
+        graph: &Graph,
+        network: &Network,
+        block: usize,
+        exchange: &mut Option<&mut dyn Exchange>,
+    ) -> Result<()> {
+        let (features, stride) = (
+            network.description.features,
+            padded::<T>(network.description.filters),
+        );
+        let (rows, below) = (graph.feature_rows(), block > 0);
+        let in2f = &self.weights.blocks[if network.description.shared_blocks {
+            0
+        } else {
+            block
+        }]
+        .in2f;
+        let [even, odd] = &mut work.g;
+        let (g, g_below) = if block.is_multiple_of(2) {
+            (&*even, odd)
+        } else {
+            (&*odd, even)
+        };
+        let (y, g) = (
+            Features {
+                data: &work.y[block],
+                stride,
+            },
+            Features { data: g, stride },
+        );
+        let edges = &work.edges;
+        let arrays = (
+            Array::new(&mut work.m, stride),
+            Array::new(&mut work.forces, 1),
+            Array::new(&mut work.virials, 1),
+        );
+        // Where an exchange must come between, the dense part waits for it.
+        let fused = exchange.is_none();
+        let z = work
+            .z
+            .get_mut(block.wrapping_sub(1))
+            .map_or(&mut [][..], |z| z);
+        let dense = |first: usize,
+                     count: usize,
+                     y_gradient: &[T],
+                     gradient: &mut [T],
+                     above: (Array<T>, Array<T>),
+                     g: &mut Array<T>| {
+            in2f.apply_transposed(count, y_gradient, stride, gradient, features, true);
+            self.message_gradient(
+                network,
+                block - 1,
+                edges,
+                (first, count),
+                gradient,
+                above,
+                g,
+            );
+        };
+        let owned = (
+            Array::new(&mut work.gradient, features),
+            (Array::new(z, features), Array::new(&mut work.a, features)),
+            Array::new(&mut g_below[..graph.owned * stride], stride),
+        );
+        if fused {
+            for_each_task(
+                self.pool.as_ref(),
+                rows,
+                (arrays, owned),
+                |first, count, (arrays, (gradient, above, mut g_below))| {
+                    let (mut m, mut forces, mut virials) = arrays;
+                    m.data[..count * stride].fill(T::default());
+                    let send = Send {
+                        first,
+                        count,
+                        y,
+                        g,
+                        below,
+                        y_gradient: &mut m,
+                        forces: &mut forces,
+                        virials: &mut virials,
+                    };
+                    self.over_pairs(block, edges, send);
+                    if below {
+                        dense(first, count, m.data, gradient.data, above, &mut g_below);
+                    }
+                },
+            );
+            return Ok(());
+        }
+        for_each_task(
+            self.pool.as_ref(),
+            rows,
+            arrays,
+            |first, count, (mut m, mut forces, mut virials)| {
+                m.data[..count * stride].fill(T::default());
+                let send = Send {
+                    first,
+                    count,
+                    y,
+                    g,
+                    below,
+                    y_gradient: &mut m,
+                    forces: &mut forces,
+                    virials: &mut virials,
+                };
+                self.over_pairs(block, edges, send);
+            },
+        );
+        if below {
+            if let Some(exchange) = exchange {
+                exchange_rows(&mut work.m, network.description.filters, |rows, width| {
+                    exchange.reverse(rows, width)
+                })?;
+            }
+            let m = &work.m;
+            for_each_task(
+                self.pool.as_ref(),
+                graph.owned,
+                owned,
+                |first, count, (gradient, above, mut g_below)| {
+                    dense(
+                        first,
+                        count,
+                        &m[first * stride..],
+                        gradient.data,
+                        above,
+                        &mut g_below,
+                    );
+                },
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Rows divided by their number of pairs.
+fn average<T: Real>(edges: &Edges<T>, first: usize, count: usize, rows: &mut Array<T>) {
+    for row in 0..count {
+        let weight = T::from_f64(1.0 / edges.row(first + row).len().max(1) as f64);
+        rows.row(row)
+            .iter_mut()
+            .for_each(|value| *value = value.times(weight));
+    }
+}
+
+/// Lets a host exchange rows, which are padded here and are not there.
+fn exchange_rows<T: CpuReal>(
+    rows: &mut [T],
+    filters: usize,
+    mut exchange: impl FnMut(Rows, usize) -> Result<()>,
+) -> Result<()> {
+    let stride = padded::<T>(filters);
+    if stride == filters {
+        return exchange(T::rows(rows), filters);
+    }
+    let mut compact: Vec<T> = rows
+        .chunks_exact(stride)
+        .flat_map(|row| &row[..filters])
+        .copied()
+        .collect();
+    exchange(T::rows(&mut compact), filters)?;
+    for (row, compact) in rows
+        .chunks_exact_mut(stride)
+        .zip(compact.chunks_exact(filters))
+    {
+        row[..filters].copy_from_slice(compact);
+    }
+    Ok(())
+}
+
+/// Forces and virials of rows to where the caller reads them.
+fn collect<T>(work: &Workspace<T>, graph: &Graph, wanted: Wanted, results: &mut Results) {
+    if wanted.forces {
+        results.forces[..work.forces.len()].copy_from_slice(&work.forces);
+    }
+    if wanted.atom_virials {
+        results.atom_virials[..work.virials.len()].copy_from_slice(&work.virials);
+    }
+    if wanted.virials {
+        let last = graph.structures.len() - 2;
+        for (structure, virial) in results.virials.iter_mut().enumerate() {
+            // Ghosts belong to the one structure that has them, the last.
+            let end = if structure == last {
+                work.virials.len()
+            } else {
+                graph.structures[structure + 1]
+            };
+            for row in &work.virials[graph.structures[structure]..end] {
+                virial
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(sum, share)| *sum += share);
+            }
+        }
+    }
+}

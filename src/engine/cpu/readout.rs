@@ -1,0 +1,129 @@
+//! Atomic energies from final features, and their gradients.
+
+use pulp::Arch;
+
+use super::rows::Array;
+use super::weights::Layer;
+use crate::model::Activation;
+use crate::simd::Real;
+
+/// The layers of a readout and the widths its workspace needs.
+#[derive(Debug, Clone)]
+pub(super) struct Readout<T> {
+    layers: Vec<Layer<T>>,
+    activation: Activation,
+    /// First column of each hidden layer in [`Scratch::before`].
+    columns: Vec<usize>,
+}
+
+/// Rows of workspace.
+pub(super) struct Scratch<'a, T> {
+    /// What goes into the activations, of all hidden layers: [`Readout::hidden`] columns.
+    pub before: Array<'a, T>,
+    /// Two arrays of [`Readout::widest`] columns.
+    pub work: [Array<'a, T>; 2],
+}
+
+impl<T: Real> Readout<T> {
+    pub fn new(layers: Vec<Layer<T>>, activation: Activation) -> Self {
+        let mut columns = vec![0];
+        for layer in &layers {
+            columns.push(columns.last().unwrap_or(&0) + layer.outputs);
+        }
+        Self {
+            layers,
+            activation,
+            columns,
+        }
+    }
+
+    /// Width of all hidden layers together.
+    pub fn hidden(&self) -> usize {
+        self.columns[self.layers.len() - 1].max(1)
+    }
+
+    /// Width of the widest layer.
+    pub fn widest(&self) -> usize {
+        self.layers
+            .iter()
+            .map(|layer| layer.outputs)
+            .max()
+            .unwrap_or(1)
+    }
+
+    /// Hands the readout's output for each of `rows` rows of `x` to `output`, and puts its gradient into `gradient`.
+    pub fn evaluate(
+        &self,
+        arch: Arch,
+        rows: usize,
+        x: (&[T], usize),
+        scratch: &mut Scratch<T>,
+        gradient: (&mut [T], usize),
+        mut output: impl FnMut(usize, T),
+    ) {
+        let (last, hidden) = self
+            .layers
+            .split_last()
+            .expect("a readout has at least one layer");
+        let [one, other] = &mut scratch.work;
+        let (mut input, mut result) = (&mut *one, &mut *other);
+        let stride = scratch.before.stride;
+        for (index, layer) in hidden.iter().enumerate() {
+            let z = &mut scratch.before.data[self.columns[index]..];
+            match index {
+                0 => layer.apply(rows, x.0, x.1, z, stride, false),
+                _ => layer.apply(rows, input.data, input.stride, z, stride, false),
+            }
+            for row in 0..rows {
+                let after = &mut result.row(row)[..layer.outputs];
+                after.copy_from_slice(&z[row * stride..row * stride + layer.outputs]);
+                arch.dispatch(|| self.activation.apply(after));
+            }
+            std::mem::swap(&mut input, &mut result);
+        }
+        match hidden.len() {
+            0 => last.apply(rows, x.0, x.1, result.data, result.stride, false),
+            _ => last.apply(
+                rows,
+                input.data,
+                input.stride,
+                result.data,
+                result.stride,
+                false,
+            ),
+        }
+        for row in 0..rows {
+            output(row, result.row(row)[0]);
+        }
+
+        // dE/d(output) is 1: the gradient by the last layer's input is its one row of weights.
+        (0..rows).for_each(|row| result.row(row)[0] = T::from_f64(1.0));
+        let mut layer = last;
+        for (index, below) in hidden.iter().enumerate().rev() {
+            layer.apply_transposed(
+                rows,
+                result.data,
+                result.stride,
+                input.data,
+                input.stride,
+                false,
+            );
+            for row in 0..rows {
+                let at = row * stride + self.columns[index];
+                let z = &mut scratch.before.data[at..at + below.outputs];
+                let gradient = &mut input.row(row)[..below.outputs];
+                arch.dispatch(|| self.activation.apply_with_slope(z, gradient));
+            }
+            std::mem::swap(&mut input, &mut result);
+            layer = below;
+        }
+        layer.apply_transposed(
+            rows,
+            result.data,
+            result.stride,
+            gradient.0,
+            gradient.1,
+            false,
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! Filters at many distances at once: one pass of basis, filter network and envelope over a tile.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::model::{Activation, Basis, Dense, Envelope, Network};
+use crate::simd::{Matrix, Real, padded, product};
+
+/// The filter of one interaction block, ready to be evaluated in `T`.
+#[derive(Debug, Clone)]
+pub struct TileFilter<T> {
+    basis: Basis,
+    basis_envelope: Envelope,
+    filter_envelope: Envelope,
+    cutoff: f64,
+    activation: Activation,
+    layers: Vec<Layer<T>>,
+}
+
+#[derive(Debug, Clone)]
+struct Layer<T> {
+    inputs: usize,
+    outputs: usize,
+    weight: Vec<T>,
+    bias: Option<Vec<T>>,
+}
+
+/// Values and slopes of a tile; the memory is kept from tile to tile.
+#[derive(Debug, Clone, Default)]
+pub struct Tile<T> {
+    /// W, one row of [`TileFilter::stride`] numbers a distance.
+    pub value: Vec<T>,
+    /// dW/dr, likewise; empty if slopes were not asked for.
+    pub slope: Vec<T>,
+    next_value: Vec<T>,
+    next_slope: Vec<T>,
+    arch: Arch,
+}
+
+impl<T: Real> TileFilter<T> {
+    /// The filter of interaction block `block`.
+    pub fn new(network: &Network, block: usize) -> Self {
+        let description = &network.description;
+        Self {
+            basis: network.basis.clone(),
+            basis_envelope: description.basis_envelope,
+            filter_envelope: description.filter_envelope,
+            cutoff: description.cutoff,
+            activation: description.activation,
+            layers: network.block(block).filter.iter().map(Layer::new).collect(),
+        }
+    }
+
+    /// Distance of rows in a tile.
+    pub fn stride(&self) -> usize {
+        let widths = self.layers.iter().map(|layer| layer.outputs);
+        padded::<T>(widths.chain([self.basis.size()]).max().unwrap_or(0))
+    }
+
+    /// Fills `tile` with W, and dW/dr if `slopes`, at every one of `distances`.
+    pub fn evaluate(&self, distances: &[f64], slopes: bool, tile: &mut Tile<T>) {
+        let length = distances.len() * self.stride();
+        for buffer in [&mut tile.value, &mut tile.next_value] {
+            buffer.resize(length, T::default());
+        }
+        for buffer in [&mut tile.slope, &mut tile.next_slope] {
+            buffer.resize(if slopes { length } else { 0 }, T::default());
+        }
+        let arch = tile.arch;
+        arch.dispatch(Evaluation {
+            filter: self,
+            distances,
+            slopes,
+            tile,
+        });
+    }
+
+    #[inline(always)]
+    fn fill_basis(&self, distances: &[f64], slopes: bool, tile: &mut Tile<T>) {
+        let stride = self.stride();
+        for (row, &r) in distances.iter().enumerate() {
+            let (envelope, envelope_slope) = self.basis_envelope.evaluate(r, self.cutoff);
+            let value = &mut tile.value[row * stride..(row + 1) * stride];
+            if slopes {
+                let slope = &mut tile.slope[row * stride..(row + 1) * stride];
+                self.basis.evaluate(r, |k, phi, dphi| {
+                    value[k] = T::from_f64(phi * envelope);
+                    slope[k] = T::from_f64(dphi * envelope + phi * envelope_slope);
+                });
+            } else {
+                self.basis
+                    .evaluate(r, |k, phi, _| value[k] = T::from_f64(phi * envelope));
+            }
+        }
+    }
+
+    /// One layer from `value` and `slope` to `next_value` and `next_slope`, and back.
+    #[inline(always)]
+    fn apply(&self, layer: &Layer<T>, last: bool, rows: usize, slopes: bool, tile: &mut Tile<T>) {
+        let stride = self.stride();
+        let shape = (rows, layer.outputs, layer.inputs);
+        let weight = Matrix::transposed(&layer.weight, layer.inputs);
+        product(
+            shape,
+            Matrix::rows(&tile.value, stride),
+            weight,
+            &mut tile.next_value,
+            stride,
+            false,
+        );
+        if slopes {
+            product(
+                shape,
+                Matrix::rows(&tile.slope, stride),
+                weight,
+                &mut tile.next_slope,
+                stride,
+                false,
+            );
+        }
+        for row in 0..rows {
+            let range = row * stride..row * stride + layer.outputs;
+            let value = &mut tile.next_value[range.clone()];
+            if let Some(bias) = &layer.bias {
+                for (value, &bias) in value.iter_mut().zip(bias) {
+                    *value = value.plus(bias);
+                }
+            }
+            if !last {
+                if slopes {
+                    self.activation
+                        .apply_with_slope(value, &mut tile.next_slope[range]);
+                } else {
+                    self.activation.apply(value);
+                }
+            }
+        }
+        std::mem::swap(&mut tile.value, &mut tile.next_value);
+        std::mem::swap(&mut tile.slope, &mut tile.next_slope);
+    }
+
+    #[inline(always)]
+    fn apply_envelope(&self, distances: &[f64], slopes: bool, tile: &mut Tile<T>) {
+        let (stride, width) = (
+            self.stride(),
+            self.layers.last().map_or(0, |layer| layer.outputs),
+        );
+        for (row, &r) in distances.iter().enumerate() {
+            let (envelope, envelope_slope) = self.filter_envelope.evaluate(r, self.cutoff);
+            let (envelope, envelope_slope) = (T::from_f64(envelope), T::from_f64(envelope_slope));
+            let value = &mut tile.value[row * stride..(row + 1) * stride];
+            // What earlier layers left beyond the last one's width is not part of the filter.
+            value[width..].fill(T::default());
+            if slopes {
+                let slope = &mut tile.slope[row * stride..(row + 1) * stride];
+                slope[width..].fill(T::default());
+                for (slope, &value) in slope.iter_mut().zip(value.iter()) {
+                    *slope = slope.times(envelope).plus(value.times(envelope_slope));
+                }
+            }
+            value
+                .iter_mut()
+                .for_each(|value| *value = value.times(envelope));
+        }
+    }
+}
+
+impl<T: Real> Layer<T> {
+    fn new(layer: &Dense) -> Self {
+        let round = |values: &[f64]| values.iter().map(|&value| T::from_f64(value)).collect();
+        Self {
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            weight: round(&layer.weight),
+            bias: layer.bias.as_deref().map(round),
+        }
+    }
+}
+
+struct Evaluation<'a, T> {
+    filter: &'a TileFilter<T>,
+    distances: &'a [f64],
+    slopes: bool,
+    tile: &'a mut Tile<T>,
+}
+
+impl<T: Real> WithSimd for Evaluation<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self {
+            filter,
+            distances,
+            slopes,
+            tile,
+        } = self;
+        filter.fill_basis(distances, slopes, tile);
+        let last = filter.layers.len() - 1;
+        for (index, layer) in filter.layers.iter().enumerate() {
+            filter.apply(layer, index == last, distances.len(), slopes, tile);
+        }
+        filter.apply_envelope(distances, slopes, tile);
+    }
+}

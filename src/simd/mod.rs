@@ -1,0 +1,9 @@
+//! Numbers an engine computes in, float32 or float64: one at a time, in vectors, in matrices.
+//!
+//! The instruction set is chosen at run time, by pulp and gemm; code here and in the engines is written once for all.
+
+mod product;
+mod real;
+
+pub use product::{Matrix, product};
+pub use real::{Real, padded};
