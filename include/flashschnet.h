@@ -162,6 +162,11 @@ typedef struct fsn_potential_info {
   const char *filters;
   // Threads in use.
   size_t threads;
+  // Intervals of the tables; 0 where filters are exact.
+  size_t table_intervals;
+  // Error of the tables: of W or dW/dr, in the 2-norm over channels, at most, relative to the root mean square over
+  // distances, measured when they were made; 0 where filters are exact.
+  double table_bound;
   // Skin of its own neighbour lists, in the model's unit of length.
   double skin;
   // How often its own neighbour list was built so far.

@@ -49,23 +49,40 @@ impl Potential {
     /// # Errors
     /// [`Error::Unsupported`] for a choice that no engine offers, [`Error::InvalidArgument`] for one that makes no sense.
     pub fn new(model: Arc<Model>, options: Options) -> Result<Self> {
-        let skin = options.skin.unwrap_or_else(|| {
-            DEFAULT_SKIN_IN_ANGSTROM / model.description().units.length.in_angstrom()
-        });
-        if !(skin.is_finite() && skin >= 0.0) {
-            return Err(Error::invalid(format!(
-                "skin is {skin}, must be finite and not negative"
-            )));
-        }
-        if options.threads == Some(0) {
-            return Err(Error::invalid("threads is 0, must be at least 1"));
-        }
+        let skin = check_options(&model, &options)?;
+        let choice = Choice::new(&model, options)?;
+        Ok(Self::with_choice(model, skin, choice))
+    }
+
+    /// A potential for `model` that computes with `engine`; of `options`, only the skin is used.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a skin that makes no sense, [`Error::Unsupported`] if the model has no network.
+    pub fn with_engine(
+        model: Arc<Model>,
+        engine: Box<dyn Engine>,
+        options: Options,
+    ) -> Result<Self> {
+        network(&model)?;
+        let skin = check_options(&model, &options)?;
+        Ok(Self::with_choice(
+            model,
+            skin,
+            Choice {
+                engine,
+                options,
+                table: None,
+            },
+        ))
+    }
+
+    fn with_choice(model: Arc<Model>, skin: f64, choice: Choice) -> Self {
         let Choice {
             engine,
             options,
             table,
-        } = Choice::new(&model, options)?;
-        Ok(Self {
+        } = choice;
+        Self {
             model,
             options,
             skin,
@@ -78,7 +95,7 @@ impl Potential {
             builds: 0,
             domain: None,
             results: Results::default(),
-        })
+        }
     }
 
     /// The model.
@@ -86,7 +103,7 @@ impl Potential {
         &self.model
     }
 
-    /// The choices as they were resolved: nothing in it is `Auto`.
+    /// The choices as they were resolved: nothing in them is `Auto`.
     pub fn options(&self) -> &Options {
         &self.options
     }
@@ -221,6 +238,21 @@ impl Potential {
         }
         Ok(())
     }
+}
+
+/// Checks what no engine needs to know; returns the skin.
+fn check_options(model: &Model, options: &Options) -> Result<f64> {
+    let unit = model.description().units.length.in_angstrom();
+    let skin = options.skin.unwrap_or(DEFAULT_SKIN_IN_ANGSTROM / unit);
+    if !(skin.is_finite() && skin >= 0.0) {
+        return Err(Error::invalid(format!(
+            "skin is {skin}, must be finite and not negative"
+        )));
+    }
+    if options.threads == Some(0) {
+        return Err(Error::invalid("threads is 0, must be at least 1"));
+    }
+    Ok(skin)
 }
 
 fn check_exchange(network: &Network, list: &DomainList, exchange: bool) -> Result<()> {
