@@ -143,3 +143,46 @@ pub fn norm(p: Vector) -> f64 {
 pub fn largest<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
     numbers.into_iter().fold(0.0, |most, x| most.max(x.abs()))
 }
+
+/// All of `systems` in one call.
+pub fn compute_batch(potential: &mut Potential, systems: &[System]) -> Results {
+    let mut offsets = vec![0];
+    offsets.extend(systems.iter().scan(0, |end, system| {
+        *end += system.positions.len();
+        Some(*end)
+    }));
+    let positions: Vec<Vector> = systems
+        .iter()
+        .flat_map(|system| system.positions.clone())
+        .collect();
+    let types: Vec<i32> = systems
+        .iter()
+        .flat_map(|system| system.types.clone())
+        .collect();
+    let cells: Vec<_> = systems
+        .iter()
+        .map(|system| system.cell.unwrap_or_default())
+        .collect();
+    let periodic: Vec<_> = systems
+        .iter()
+        .map(|system| {
+            if system.cell.is_some() {
+                system.periodic
+            } else {
+                [false; 3]
+            }
+        })
+        .collect();
+    let structures = Structures {
+        offsets: &offsets,
+        positions: &positions,
+        types: &types,
+        cells: &cells,
+        periodic: &periodic,
+        excluded: None,
+    };
+    potential
+        .compute(&structures, ALL)
+        .expect("valid structures")
+        .clone()
+}

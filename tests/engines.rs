@@ -1,0 +1,154 @@
+//! The CPU engine, in every precision and with every kind of filter, against the reference engine.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::random_model::RandomModel;
+use common::random_system::random_system;
+use common::system::{System, largest};
+use fastrand::Rng;
+use flashschnet::engine::Results;
+use flashschnet::engine::reference::ReferenceEngine;
+use flashschnet::model::Model;
+use flashschnet::potential::{Filters, Options, Potential, Precision};
+
+const NETWORKS: u64 = 200;
+
+fn reference(model: &Arc<Model>) -> Potential {
+    let engine = Box::new(ReferenceEngine::new(model.clone()).expect("an engine"));
+    Potential::with_engine(model.clone(), engine, Options::default()).expect("a potential")
+}
+
+fn cpu(model: &Arc<Model>, precision: Precision, filters: Filters, threads: usize) -> Potential {
+    let options = Options {
+        precision,
+        filters,
+        threads: Some(threads),
+        ..Options::default()
+    };
+    Potential::new(model.clone(), options).expect("a potential")
+}
+
+fn for_each_network(mut check: impl FnMut(u64, &RandomModel, &System, &Results)) {
+    for seed in 0..NETWORKS {
+        let model = RandomModel::new(seed);
+        let system = random_system(&mut Rng::with_seed(seed), &model);
+        let expected = system.compute(&mut reference(&model.model));
+        check(seed, &model, &system, &expected);
+    }
+}
+
+/// Largest deviation of energies, forces and virials, each relative to the largest of its kind.
+fn deviation(found: &Results, expected: &Results) -> [f64; 3] {
+    let relative = |found: &[f64], expected: &[f64]| {
+        assert_eq!(found.len(), expected.len());
+        let differences: Vec<f64> = found.iter().zip(expected).map(|(a, b)| a - b).collect();
+        largest(&differences) / largest(expected).max(1e-300)
+    };
+    let virials = |results: &Results| results.atom_virials.as_flattened().to_vec();
+    let forces = relative(found.forces.as_flattened(), expected.forces.as_flattened());
+    [
+        relative(&found.atom_energies, &expected.atom_energies),
+        // Where nothing is within the cutoff there is no force to compare with.
+        if largest(expected.forces.as_flattened()) > 1e-12 {
+            forces
+        } else {
+            0.0
+        },
+        if largest(&virials(expected)) > 1e-12 {
+            relative(&virials(found), &virials(expected))
+        } else {
+            0.0
+        },
+    ]
+}
+
+/// float64 differs by the order of sums alone.
+#[test]
+fn double_exact_is_the_reference_to_rounding() {
+    for_each_network(|seed, model, system, expected| {
+        let found = system.compute(&mut cpu(&model.model, Precision::Double, Filters::Exact, 1));
+        let deviation = deviation(&found, expected);
+        assert!(
+            deviation.iter().all(|&d| d < 1e-11),
+            "network {seed}: {deviation:?}"
+        );
+    });
+}
+
+/// float32 keeps 24 bits; random networks, unlike trained ones, cancel some of them.
+#[test]
+fn single_exact_keeps_single_precision() {
+    let mut forces = Vec::new();
+    for_each_network(|seed, model, system, expected| {
+        let found = system.compute(&mut cpu(&model.model, Precision::Single, Filters::Exact, 1));
+        let deviation = deviation(&found, expected);
+        assert!(
+            deviation.iter().all(|&d| d < 1e-4),
+            "network {seed}: {deviation:?}"
+        );
+        forces.push(deviation[1]);
+    });
+    forces.sort_by(f64::total_cmp);
+    assert!(
+        forces[forces.len() / 2] < 1e-6,
+        "median {}",
+        forces[forces.len() / 2]
+    );
+}
+
+/// Tables add no more to the error of forces than a few times the bound they state.
+#[test]
+fn tables_keep_to_their_bound() {
+    let mut tabulated = 0;
+    for_each_network(|seed, model, system, expected| {
+        let mut potential = cpu(&model.model, Precision::Double, Filters::Table, 1);
+        let bound = potential.table().expect("tables").bound;
+        let deviation = deviation(&system.compute(&mut potential), expected);
+        // Envelopes that jump or bend sharply are beyond any table, which the bound says; `auto` then takes `exact`.
+        if bound < 1e-4 {
+            tabulated += 1;
+            assert!(
+                deviation[1] < 300.0 * bound + 1e-11,
+                "network {seed}: {deviation:?}, bound {bound}"
+            );
+        }
+    });
+    assert!(tabulated > NETWORKS / 2, "{tabulated}");
+}
+
+#[test]
+fn auto_takes_tables_only_where_their_bound_holds() {
+    let mut seen = [0; 2];
+    for_each_network(|_, model, system, expected| {
+        let mut potential = cpu(&model.model, Precision::Single, Filters::Auto, 1);
+        let tables = potential.options().filters == Filters::Table;
+        assert_eq!(tables, potential.table().is_some());
+        assert!(potential.table().is_none_or(|table| table.bound <= 2e-6));
+        seen[usize::from(tables)] += 1;
+        assert!(deviation(&system.compute(&mut potential), expected)[1] < 2e-3);
+    });
+    assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for seed in 0..40 {
+        let model = RandomModel::new(seed);
+        let mut rng = Rng::with_seed(seed);
+        // Several structures make enough rows for several tasks.
+        let systems: Vec<System> = (0..12).map(|_| random_system(&mut rng, &model)).collect();
+        for filters in [Filters::Exact, Filters::Table] {
+            let compute = |threads| {
+                let mut potential = cpu(&model.model, Precision::Single, filters, threads);
+                common::system::compute_batch(&mut potential, &systems)
+            };
+            let one = compute(1);
+            for threads in [2, 3, 8] {
+                assert_eq!(compute(threads), one, "network {seed}, {threads} threads");
+            }
+            assert_eq!(compute(2), one);
+        }
+    }
+}
