@@ -3,30 +3,14 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use common::programs::{libraries, succeeded};
 use common::small_model::small_network;
 use common::system::{System, potential};
 use flashschnet::model::Model;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// Where cargo puts the shared library: beside the folder of this test program.
-fn libraries() -> PathBuf {
-    let program = std::env::current_exe().expect("a path");
-    let deps = program.parent().expect("a folder");
-    let folder = if deps.join("libflashschnet.so").exists() {
-        deps
-    } else {
-        deps.parent().expect("a folder")
-    };
-    assert!(
-        folder.join("libflashschnet.so").exists(),
-        "no shared library in {}",
-        folder.display()
-    );
-    folder.to_owned()
-}
 
 /// A folder of this test's own with the model the programs read.
 fn workplace(name: &str) -> PathBuf {
@@ -58,23 +42,6 @@ fn build(folder: &Path, source: &str) -> PathBuf {
         .args(["-lflashschnet", "-lm"]);
     succeeded(&mut command);
     program
-}
-
-fn succeeded(command: &mut Command) -> String {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = String::from_utf8_lossy(&stdout).into_owned();
-    assert!(
-        status.success(),
-        "{command:?}: {status}\n{text}{}",
-        String::from_utf8_lossy(&stderr)
-    );
-    text
 }
 
 /// Runs a program by itself and under valgrind, where that is installed.

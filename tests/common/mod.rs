@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod model_file;
+pub mod programs;
 pub mod random_model;
 pub mod random_system;
 pub mod random_tensors;
