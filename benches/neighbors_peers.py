@@ -16,7 +16,7 @@ import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
+import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -55,7 +55,7 @@ class Ours:
 
     def __init__(self, path, positions, cell, cutoff, verb):
         self.verb = verb
-        self.file = tempfile.NamedTemporaryFile()
+        self.file = tempfile.NamedTemporaryFile()  # noqa: SIM115 (closed in `close`)
         self.file.write(positions.astype("<f8").tobytes())
         self.file.flush()
         numbers = [repr(float(v)) for v in [*cell.ravel(), cutoff]]
@@ -64,19 +64,21 @@ class Ours:
         )
 
     def __call__(self):
+        """Seconds of one call, and how many pairs it found."""
         self.process.stdin.write(self.verb + "\n")
         self.process.stdin.flush()
         seconds, pairs = self.process.stdout.readline().split()
         return float(seconds), int(pairs)
 
     def close(self):
+        """End the executable."""
         self.process.stdin.close()
         self.process.wait()
         self.file.close()
 
 
 def vesin(positions, cell, cutoff):
-    """vesin without sorting and without copying its result, which is its fastest way."""
+    """Vesin without sorting and without copying its result, which is its fastest way."""
     from vesin import NeighborList
 
     calculator = NeighborList(cutoff=cutoff, full_list=True, sorted=False, n_threads=1)
@@ -90,6 +92,7 @@ def vesin(positions, cell, cutoff):
 
 
 def matscipy(positions, cell, cutoff):
+    """Its function, which has nothing to reuse."""
     from matscipy.neighbours import neighbour_list
 
     def call():
@@ -101,6 +104,7 @@ def matscipy(positions, cell, cutoff):
 
 
 def main():
+    """Print a line for each system."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executable", help="the benchmark, if already built")
     parser.add_argument("--runs", type=int, default=5)
@@ -111,8 +115,10 @@ def main():
     path = arguments.executable or executable()
 
     print(f"median of {arguments.runs} runs in ms (half the range of the runs, in %); one thread; i, j, S, full list")
-    print(f"{'system':>10} {'cutoff':>6} {'atoms':>8} {'pairs/atom':>10} {'build':>14} {'rebuild':>14} "
-          f"{'vesin':>14} {'matscipy':>14} {'faster peer / build':>20}")
+    print(
+        f"{'system':>10} {'cutoff':>6} {'atoms':>8} {'pairs/atom':>10} {'build':>14} {'rebuild':>14} "
+        f"{'vesin':>14} {'matscipy':>14} {'faster peer / build':>20}"
+    )
     worst = np.inf
     for kind in arguments.kinds:
         for cutoff in arguments.cutoffs:
@@ -143,8 +149,11 @@ def main():
                 )
                 ratio = min(median["vesin"], median["matscipy"]) / median["build"]
                 worst = min(worst, ratio)
-                print(f"{kind:>10} {cutoff:>6} {len(positions):>8} {found.pop() / len(positions):>10.1f} {cells}"
-                      f"{ratio:>16.2f}", flush=True)
+                print(
+                    f"{kind:>10} {cutoff:>6} {len(positions):>8} {found.pop() / len(positions):>10.1f} {cells}"
+                    f"{ratio:>16.2f}",
+                    flush=True,
+                )
     print(f"smallest ratio: {worst:.2f}")
 
 

@@ -12,13 +12,21 @@ import time
 from pathlib import Path
 
 import numpy as np
-from ase import units
+from ase import Atoms, units
 from ase.io import read
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
-
 from evaluate import HERE, calculator
+
+
+def equilibrate(atoms: Atoms, temperature: float, step: float, steps: int, rng: np.random.Generator) -> None:
+    """Bring perfect sites to a temperature in K, by Langevin dynamics in steps of ASE's time units."""
+    # From perfect sites, half of the kinetic energy turns into potential energy.
+    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * temperature, rng=rng)
+    friction = 0.02 / units.fs
+    Langevin(atoms, step, temperature_K=temperature, friction=friction, fixcm=False, rng=rng).run(steps)
+    Stationary(atoms)
 
 
 def main() -> None:
@@ -37,18 +45,8 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     atoms = read(args.start)
     atoms.calc = calculator(args.model, args.precision)
-    # From perfect sites, half of the kinetic energy turns into potential energy.
-    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * args.temperature, rng=rng)
     step = args.timestep * units.fs
-    Langevin(
-        atoms,
-        step,
-        temperature_K=args.temperature,
-        friction=0.02 / units.fs,
-        fixcm=False,
-        rng=rng,
-    ).run(round(1e3 * args.warmup / args.timestep))
-    Stationary(atoms)
+    equilibrate(atoms, args.temperature, step, round(1e3 * args.warmup / args.timestep), rng)
 
     sites = atoms.positions.copy()
     times, energies, temperatures = [], [], []

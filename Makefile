@@ -1,0 +1,74 @@
+# make demo, make check, make bench: each sets up what it needs inside this folder (.venv, target) and then does its work.
+# What is up to date is left alone, so that the second time is quick.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo check bench clean
+
+# A fresh installation of Rust is not on the PATH of shells that were open before.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --quiet
+
+# Arguments of the programs behind the targets, as in: make demo DEMO="--seconds 10"
+DEMO ?=
+CHECK ?=
+BENCH_NEIGHBORS ?= --sides 10 22 46 --runs 3
+
+CORE := Cargo.toml Cargo.lock $(shell find src include -type f)
+PACKAGE := $(shell find bindings/python -path '*/tests' -prune -o -path '*/_lib' -prune -o \
+	-type f \( -name '*.py' -o -name '*.toml' -o -name '*.md' -o -name py.typed \) -print)
+
+help:
+	@echo 'make demo    about a minute of molecular dynamics of NaCl through ASE; trajectory and picture in demo/'
+	@echo 'make check   every test and lint, with a summary at the end'
+	@echo 'make bench   benchmarks, with other libraries beside this one'
+	@echo 'make clean   remove what the above made: .venv, target, demo'
+
+demo: $(VENV)/demo.stamp $(VENV)/package.stamp
+	@$(VENV)/bin/python examples/nacl/demo.py --out demo $(DEMO)
+
+check: $(VENV)/check.stamp $(VENV)/demo.stamp $(VENV)/package.stamp
+	@$(VENV)/bin/python tests/check.py $(CHECK)
+
+bench: $(VENV)/bench.stamp $(VENV)/package.stamp
+	cargo bench --locked --bench neighbors
+	$(VENV)/bin/python benches/neighbors_peers.py $(BENCH_NEIGHBORS)
+
+clean:
+	rm -rf $(VENV) target demo
+
+# Debian ships Python without what `venv` needs.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 'Python 3.10 or later is needed: make PYTHON=/path/to/python3'; exit 1; }
+	@echo 'setting up Python packages in $(VENV)'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		if [[ $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
+			apt-get -qq update && apt-get -qq install -y python3-venv && $(PYTHON) -m venv $(VENV); \
+		else echo 'Python lacks venv: install it with your package manager (python3-venv)'; exit 1; fi; }
+
+$(VENV)/demo.stamp: examples/nacl/requirements-demo.txt | $(VENV)/bin/python
+	@$(PIP) install -r $<
+	@touch $@
+
+$(VENV)/check.stamp: tests/requirements.txt bindings/python/pyproject.toml | $(VENV)/bin/python
+	@$(PIP) install -r $<
+	@touch $@
+
+$(VENV)/bench.stamp: benches/requirements.txt | $(VENV)/bin/python
+	@$(PIP) install -r $<
+	@touch $@
+
+# Built here first, since pip shows nothing of the minute it takes.
+$(VENV)/package.stamp: $(CORE) $(PACKAGE) | $(VENV)/bin/python
+	@command -v cargo >/dev/null || { echo 'Rust 1.88 or later is needed, but cargo was not found'; exit 1; }
+	@echo 'building the core and the Python package'
+	cargo build --release --locked --lib
+	@$(PIP) install ./bindings/python
+	@touch $@
