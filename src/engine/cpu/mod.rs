@@ -8,6 +8,7 @@
 mod edges;
 mod kernels;
 mod passes;
+mod pool;
 mod readout;
 mod rows;
 mod tasks;
@@ -16,17 +17,17 @@ mod weights;
 use std::sync::{Arc, Mutex};
 
 use pulp::Arch;
-use rayon::ThreadPool;
 
 use self::edges::Edges;
+use self::pool::Pool;
 use self::readout::Readout;
 use self::tasks::{PairTask, TableTask, TileTask};
 use self::weights::Weights;
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
+use crate::Result;
 use crate::filter::{Tables, Tile, TileFilter};
 use crate::model::{Model, Network};
 use crate::simd::Real;
-use crate::{Error, Result};
 
 /// A precision this engine computes in.
 pub trait CpuReal: Real {
@@ -72,7 +73,7 @@ pub struct CpuEngine<T> {
     weights: Weights<T>,
     readout: Readout<T>,
     filters: Filters<T>,
-    pool: Option<ThreadPool>,
+    pool: Option<Pool>,
     tiles: Vec<Mutex<Tile<T>>>,
     arch: Arch,
     work: Workspace<T>,
@@ -105,7 +106,7 @@ impl<T: CpuReal> CpuEngine<T> {
     /// An engine for the network of `model`, with `threads` threads of its own.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the model has no network, [`Error::OutOfMemory`] if threads cannot be had.
+    /// [`crate::Error::Unsupported`] if the model has no network, [`crate::Error::OutOfMemory`] if threads cannot be had.
     pub fn new(model: Arc<Model>, filters: Filters<T>, threads: usize) -> Result<Self> {
         let network = super::network(&model)?;
         let mut weights = Weights::new(network);
@@ -113,18 +114,7 @@ impl<T: CpuReal> CpuEngine<T> {
             std::mem::take(&mut weights.readout),
             network.description.readout_activation(),
         );
-        let pool = if threads > 1 {
-            let builder = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(|k| format!("flashschnet-{k}"));
-            Some(
-                builder
-                    .build()
-                    .map_err(|error| Error::OutOfMemory(format!("{threads} threads: {error}")))?,
-            )
-        } else {
-            None
-        };
+        let pool = (threads > 1).then(|| Pool::new(threads)).transpose()?;
         Ok(Self {
             weights,
             readout,

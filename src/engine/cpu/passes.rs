@@ -29,7 +29,7 @@ impl<T: CpuReal> CpuEngine<T> {
             graph,
             network.description.cutoff,
             spacing,
-            self.pool.as_ref(),
+            self.pool.as_deref(),
         )?;
         self.start(work, graph, network);
         let blocks = network.description.blocks;
@@ -135,7 +135,7 @@ impl<T: CpuReal> CpuEngine<T> {
         );
         let edges = &work.edges;
         for_each_task(
-            self.pool.as_ref(),
+            self.pool.as_deref(),
             graph.owned,
             arrays,
             |first, count, (mut m, z, a, x, y_next)| {
@@ -202,7 +202,7 @@ impl<T: CpuReal> CpuEngine<T> {
         );
         let (x, edges) = (&work.x, &work.edges);
         for_each_task(
-            self.pool.as_ref(),
+            self.pool.as_deref(),
             graph.owned,
             arrays,
             |first, count, (mut energies, scratch, gradient, above, mut g)| {
@@ -360,7 +360,7 @@ impl<T: CpuReal> CpuEngine<T> {
         );
         if fused {
             for_each_task(
-                self.pool.as_ref(),
+                self.pool.as_deref(),
                 rows,
                 (arrays, owned),
                 |first, count, (arrays, (gradient, above, mut g_below))| {
@@ -385,7 +385,7 @@ impl<T: CpuReal> CpuEngine<T> {
             return Ok(());
         }
         for_each_task(
-            self.pool.as_ref(),
+            self.pool.as_deref(),
             rows,
             arrays,
             |first, count, (mut m, mut forces, mut virials)| {
@@ -411,7 +411,7 @@ impl<T: CpuReal> CpuEngine<T> {
             }
             let m = &work.m;
             for_each_task(
-                self.pool.as_ref(),
+                self.pool.as_deref(),
                 graph.owned,
                 owned,
                 |first, count, (gradient, above, mut g_below)| {
