@@ -54,6 +54,7 @@ fn run(folder: &Path, source: &str) -> String {
             Command::new("valgrind")
                 .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
                 .arg("--errors-for-leak-kinds=definite,indirect,possible")
+                .arg(format!("--suppressions={ROOT}/tests/c/valgrind.supp"))
                 .arg(&program)
                 .arg(&model),
         );
