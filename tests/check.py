@@ -19,9 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-RUFF_CONFIG = "bindings/python/pyproject.toml"
-#: Python outside the package.
-SCRIPTS = ("examples", "benches", "tests")
 
 # "test result: FAILED. 10 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s"
 CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;", re.MULTILINE)
@@ -90,12 +87,10 @@ def steps() -> list[Step]:
     cargo = ("cargo", "test", "--locked", "--no-fail-fast")
     tracked = subprocess.run(["git", "ls-files", "*.sh"], cwd=ROOT, capture_output=True, text=True, check=False)
     shell = (".ci/run", *tracked.stdout.split())
-    ruff = (python, "-m", "ruff")
     return [
         Step("rustfmt", ("cargo", "fmt", "--all", "--check")),
-        Step("ruff: package", (*ruff, "check", "bindings/python")),
-        Step("ruff: scripts", (*ruff, "check", "--config", RUFF_CONFIG, *SCRIPTS)),
-        Step("ruff format", (*ruff, "format", "--check", "--config", RUFF_CONFIG, "bindings/python", *SCRIPTS)),
+        Step("ruff check", (python, "-m", "ruff", "check", ".")),
+        Step("ruff format", (python, "-m", "ruff", "format", "--check", ".")),
         Step("mypy", (python, "-m", "mypy"), folder="bindings/python"),
         Step("shellcheck", ("shellcheck", *shell)),
         Step("clippy", ("cargo", "clippy", "--locked", "--all-targets", "--", "-D", "warnings")),

@@ -21,8 +21,9 @@ from ase import Atoms, units
 from ase.io import read, write
 from ase.md.verlet import VelocityVerlet
 from flashschnet.ase import FlashSchNetCalculator
-from nve import equilibrate
 from tqdm import tqdm
+
+from nve import equilibrate
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.io import write
+
 from evaluate import GPA, HERE, calculator
 
 
