@@ -31,6 +31,7 @@ import matplotlib.pyplot as plt
 HERE = Path(__file__).resolve().parent
 RECORD = 10  # steps between two rows of the table
 FRAMES = 250  # frames of the trajectory, about
+SHOWN = 2.0  # ps of kinetic and potential energy in the picture
 DAY = 86400.0
 
 
@@ -111,7 +112,7 @@ def run(atoms: Atoms, steps: int, step: float, out: Path) -> tuple[Record, float
         desc="NVE",
         mininterval=0.5 if terminal else 10.0,
         dynamic_ncols=terminal,
-        bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {rate_fmt} {postfix}",
+        bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining} {rate_fmt}{postfix}",
     )
 
     def look() -> None:
@@ -141,28 +142,36 @@ def draw(record: Record, path: Path) -> None:
     times, atoms = np.array(record.times), len(record.atoms)
     kinetic, potential, total = np.array(record.kinetic), np.array(record.potential), record.total()
     (slope, level), error = record.drift()
-    figure, (upper, middle, lower) = plt.subplots(3, 1, figsize=(8, 8), sharex=True, layout="constrained")
+    figure, (upper, middle, lower) = plt.subplots(3, 1, figsize=(8, 9), layout="constrained")
     figure.suptitle(f"NVE dynamics of {atoms} atoms of NaCl")
 
-    # Each from its own mean: absolute energies would hide that one gains what the other loses.
-    upper.plot(times, 1e3 * (kinetic - kinetic.mean()) / atoms, "C1", lw=0.6, label="kinetic")
-    upper.plot(times, 1e3 * (potential - potential.mean()) / atoms, "C0", lw=0.6, label="potential")
-    upper.plot(times, total - total.mean(), "k", lw=1.2, label="total")
-    upper.set_ylabel("energy from its mean (meV/atom)")
+    # Each from its own mean: absolute energies would hide that one gains what the other loses. All of the run would be
+    # a band of ink.
+    last = times >= times[-1] - SHOWN
+    upper.plot(times[last], 1e3 * (kinetic - kinetic.mean())[last] / atoms, "C1", label="kinetic")
+    upper.plot(times[last], 1e3 * (potential - potential.mean())[last] / atoms, "C0", label="potential")
+    upper.plot(times[last], (total - total.mean())[last], "k", lw=2, label="total")
+    upper.set_title(f"the last {SHOWN:g} ps, each from its mean", fontsize="medium")
+    upper.set_ylabel("energy (meV/atom)")
 
-    middle.plot(times, 1e3 * total, "k", lw=0.5, label="total")
+    middle.plot(times, 1e3 * total, "k", lw=0.5, label="total, from its start")
     middle.plot(
         times, 1e3 * (slope * times + level), "r", label=f"drift {1e3 * slope:+.3f} ± {1e3 * error:.3f} meV/atom/ns"
     )
-    middle.set_ylabel("total energy from its start (µeV/atom)")
+    middle.set_title("total energy, a thousand times enlarged", fontsize="medium")
+    middle.set_ylabel("energy (µeV/atom)")
 
     mean = np.mean(record.temperature)
     lower.plot(times, record.temperature, "C3", lw=0.6)
     lower.axhline(mean, color="k", lw=0.8, ls="--", label=f"mean {mean:.1f} K")
+    lower.set_title("temperature", fontsize="medium")
     lower.set_ylabel("temperature (K)")
-    lower.set_xlabel("time (ps)")
     for axes in (upper, middle, lower):
-        axes.legend(loc="upper right", fontsize="small", framealpha=0.9)
+        axes.set_xlabel("time (ps)")
+        axes.legend(loc="upper right", fontsize="small", framealpha=0.9, ncols=3)
+        # Room for the legend above the curves.
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom, top + 0.2 * (top - bottom))
         axes.margins(x=0)
     figure.savefig(path, dpi=130)
 
