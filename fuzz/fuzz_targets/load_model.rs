@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
 // still one.
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     let changed = fuzzer_mutate(data, size, max_size);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         return changed;
     }
     match repaired(&data[..changed]) {
@@ -37,7 +37,10 @@ fn repaired(file: &[u8]) -> Option<Vec<u8>> {
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
     let mut header = values.next()?.ok()?;
     let data = &rest[values.byte_offset()..];
-    let text = header["__metadata__"].get("flashschnet")?.as_str()?.to_owned();
+    let text = header["__metadata__"]
+        .get("flashschnet")?
+        .as_str()?
+        .to_owned();
     let text = match serde_json::from_str::<Value>(&text) {
         Ok(mut description) => {
             let sums = description.get_mut("checksums")?.as_object_mut()?;
