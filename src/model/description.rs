@@ -1,7 +1,7 @@
 //! The description of a network: the JSON of `docs/model-format.md`, field by field.
 //!
 //! What serde can check (names, types, defaults) is checked here; what needs arithmetic is in
-//! [`super::rules`]. A field that may be null must be there all the same: serde asks for it when it is told how to read it.
+//! `rules.rs`. A field that may be null must be there all the same: serde asks for it when it is told how to read it.
 
 use std::collections::BTreeMap;
 

@@ -25,7 +25,7 @@ impl ReferenceEngine {
     /// An engine for the network of `model`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the model has no network.
+    /// [`crate::Error::Unsupported`] if the model has no network.
     pub fn new(model: Arc<Model>) -> Result<Self> {
         super::network(&model)?;
         Ok(Self { model })
