@@ -10,5 +10,5 @@ mod table;
 mod tile;
 
 pub use exact::ExactFilter;
-pub use table::{Spacing, Tables};
+pub use table::{ORDER, Spacing, Tables};
 pub use tile::{Tile, TileFilter};

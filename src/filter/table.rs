@@ -1,30 +1,34 @@
-//! Filters as piecewise cubics: W and dW/dr for a handful of multiply-adds a channel.
+//! Filters as piecewise quintics: W and dW/dr for a handful of multiply-adds a channel.
 //!
-//! W is a function of one number, so it is evaluated once, at load, on a grid, and interpolated by cubic Hermite
-//! polynomials: value and slope agree at every knot, so that W and dW/dr are continuous and dW/dr is the derivative of the
-//! W that is used. The polynomials are stored by their coefficients in the position within the interval: unlike
-//! values and slopes at knots, these lose nothing to differences of rounded numbers.
+//! W is a function of one number, so it is evaluated once, at load, on a grid, and interpolated by Hermite polynomials:
+//! value and slope agree at every knot and halfway between, so that W and dW/dr are continuous and dW/dr is the
+//! derivative of the W that is used. The polynomials are stored by their coefficients in the position within the interval:
+//! unlike values and slopes at knots, these lose nothing to differences of rounded numbers. Quintics rather than cubics,
+//! because at float32 accuracy they need a tenth of the knots, and reading the table costs more than arithmetic.
 
 use crate::filter::{Tile, TileFilter};
 use crate::model::Network;
-use crate::simd::{Real, padded};
+use crate::model::description::BasisDescription;
+use crate::simd::{Aligned, Real, padded};
 
-/// Coefficients of a cubic.
-const ORDER: usize = 4;
+/// Coefficients of a quintic.
+pub const ORDER: usize = 6;
 /// Where in every interval the error is measured.
 const PROBES: [f64; 4] = [0.15, 0.4, 0.65, 0.9];
-const FIRST_INTERVALS: usize = 64;
+/// Stretches of distance over which errors are compared with sizes.
+const WINDOWS: usize = 20;
+const COARSE_INTERVALS: usize = 64;
+const MIN_INTERVALS: usize = 16;
 const MAX_INTERVALS: usize = 4096;
 
-/// The variable in which knots are evenly spaced: x(r) = (1 − e^{−a r}) / a, or r itself where a is 0.
-///
-/// A positive a puts more knots at short distances.
+/// The variable in which knots are evenly spaced: x(r) = a r + b (1 − e^{−c r}), so that there are about a of them per unit
+/// of length far out and a + b c of them close by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spacing {
-    /// a, per unit of length.
+    linear: f64,
+    decaying: f64,
     rate: f64,
-    /// Intervals per unit of x.
-    density: f64,
+    cutoff: f64,
     intervals: usize,
 }
 
@@ -40,15 +44,15 @@ pub struct Place {
 }
 
 impl Spacing {
-    fn new(rate: f64, cutoff: f64, intervals: usize) -> Self {
-        let range = if rate == 0.0 {
-            cutoff
-        } else {
-            -(-rate * cutoff).exp_m1() / rate
-        };
+    /// A share of `shape.0` of the intervals is spread by 1 − e^{−c r} with c = `shape.1`, the rest by r.
+    fn new(shape: (f64, f64), cutoff: f64, intervals: usize) -> Self {
+        let (share, rate) = shape;
+        let all = intervals as f64;
         Self {
+            linear: (1.0 - share) * all / cutoff,
+            decaying: share * all / -(-rate * cutoff).exp_m1(),
             rate,
-            density: intervals as f64 / range,
+            cutoff,
             intervals,
         }
     }
@@ -61,28 +65,35 @@ impl Spacing {
     /// Finds a distance from 0 to the cutoff.
     #[inline(always)]
     pub fn place(&self, r: f64) -> Place {
-        let (x, slope) = if self.rate == 0.0 {
-            (r, 1.0)
-        } else {
+        let (mut x, mut slope) = (self.linear * r, self.linear);
+        if self.decaying > 0.0 {
             let decay = (-self.rate * r).exp();
-            ((1.0 - decay) / self.rate, decay)
-        };
-        let x = x * self.density;
+            x += self.decaying * (1.0 - decay);
+            slope += self.decaying * self.rate * decay;
+        }
         let interval = (x as usize).min(self.intervals - 1);
         Place {
             interval,
             t: x - interval as f64,
-            rate: slope * self.density,
+            rate: slope,
         }
     }
 
     /// The distance at position `x`, counted in intervals.
     fn distance(&self, x: f64) -> f64 {
-        let x = x / self.density;
-        if self.rate == 0.0 {
-            x
-        } else {
-            -(-self.rate * x).ln_1p() / self.rate
+        let (mut low, mut high) = (0.0, self.cutoff);
+        // Bisection ends when no number lies between.
+        loop {
+            let middle = 0.5 * (low + high);
+            if middle <= low || middle >= high {
+                return middle;
+            }
+            let place = self.place(middle);
+            if place.interval as f64 + place.t < x {
+                low = middle
+            } else {
+                high = middle
+            }
         }
     }
 }
@@ -92,7 +103,7 @@ impl Spacing {
 pub struct Tables<T> {
     spacing: Spacing,
     stride: usize,
-    blocks: Vec<Vec<T>>,
+    blocks: Vec<Aligned<T>>,
     bound: f64,
 }
 
@@ -102,29 +113,33 @@ impl<T: Real> Tables<T> {
     pub fn build(network: &Network, tolerance: f64) -> Self {
         let filters = Exact::new(network);
         let cutoff = network.description.cutoff;
-        let spacings = [0.0, 1.0, 2.0, 4.0].map(|rate| rate / cutoff);
-        // The error of a cubic falls with the fourth power of the spacing: one coarse look tells which variable is best
-        // and about how many knots it takes.
-        let coarse = 2 * FIRST_INTERVALS;
-        let (rate, error) = spacings
-            .map(|rate| {
-                (
-                    rate,
-                    Tables::<f64>::tabulate(&filters, Spacing::new(rate, cutoff, coarse)).bound,
-                )
-            })
+        let mut shapes = vec![(0.0, 1.0 / cutoff)];
+        let mut rates = vec![4.0 / cutoff, 10.0 / cutoff];
+        if let BasisDescription::ExponentialNormal { alpha, .. } = network.description.basis {
+            // The variable in which these functions are all of about one width.
+            rates.push(alpha);
+        }
+        for rate in rates {
+            shapes.extend([0.3, 0.6, 0.85].map(|share| (share, rate)));
+        }
+        // One coarse look tells which variable is best; as the error of the slope falls with the fifth power of the
+        // spacing, also about how many knots it takes.
+        let coarse = |shape| {
+            Tables::<f64>::tabulate(&filters, Spacing::new(shape, cutoff, COARSE_INTERVALS)).bound
+        };
+        let (shape, error) = shapes
             .into_iter()
+            .map(|shape| (shape, coarse(shape)))
             .min_by(|a, b| a.1.total_cmp(&b.1))
-            .unwrap_or((0.0, f64::INFINITY));
-        let estimate = coarse as f64 * (error / tolerance).powf(0.25);
-        let mut intervals =
-            round(estimate.clamp(FIRST_INTERVALS as f64, MAX_INTERVALS as f64) as usize);
+            .unwrap_or(((0.0, 1.0), f64::INFINITY));
+        let estimate = COARSE_INTERVALS as f64 * (error / tolerance).powf(0.2);
+        let mut intervals = (estimate as usize).clamp(MIN_INTERVALS, MAX_INTERVALS);
         loop {
-            let tables = Self::tabulate(&filters, Spacing::new(rate, cutoff, intervals));
+            let tables = Self::tabulate(&filters, Spacing::new(shape, cutoff, intervals));
             if tables.bound <= tolerance || intervals >= MAX_INTERVALS {
                 return tables;
             }
-            intervals = round(intervals * 5 / 4).min(MAX_INTERVALS);
+            intervals = (intervals * 9 / 8 + 1).min(MAX_INTERVALS);
         }
     }
 
@@ -133,14 +148,15 @@ impl<T: Real> Tables<T> {
         &self.spacing
     }
 
-    /// The largest error of W or dW/dr, in the 2-norm over channels and relative to the root mean square over
-    /// distances of that norm, of any block, measured at four distances in every interval.
+    /// The largest error of W or dW/dr of any block, in the 2-norm over channels, relative to the root mean square of that
+    /// norm over distances nearby (or a hundredth of that over all distances, where that is more); measured at four distances in
+    /// every interval.
     pub fn bound(&self) -> f64 {
         self.bound
     }
 
-    /// The table of distinct block `block`: for every interval four rows of [`Tables::stride`] numbers, the coefficients
-    /// of 1, t, t², t³.
+    /// The table of distinct block `block`: for every interval [`ORDER`] rows of [`Tables::stride`] numbers, the
+    /// coefficients of 1, t, t², ….
     pub fn block(&self, block: usize) -> &[T] {
         &self.blocks[block]
     }
@@ -152,7 +168,7 @@ impl<T: Real> Tables<T> {
 
     fn tabulate(filters: &Exact, spacing: Spacing) -> Self {
         let stride = padded::<T>(filters.channels);
-        let blocks: Vec<Vec<T>> = (0..filters.blocks.len())
+        let blocks: Vec<Aligned<T>> = (0..filters.blocks.len())
             .map(|block| fit(filters, block, spacing, stride))
             .collect();
         let bound = blocks
@@ -167,10 +183,6 @@ impl<T: Real> Tables<T> {
             bound,
         }
     }
-}
-
-fn round(intervals: usize) -> usize {
-    intervals.next_multiple_of(16)
 }
 
 /// The filters as they are defined.
@@ -208,34 +220,45 @@ impl Exact {
     }
 }
 
-fn fit<T: Real>(filters: &Exact, block: usize, spacing: Spacing, stride: usize) -> Vec<T> {
-    let knots = filters.at(
+fn fit<T: Real>(filters: &Exact, block: usize, spacing: Spacing, stride: usize) -> Aligned<T> {
+    // Knots and the points halfway between them.
+    let points = filters.at(
         block,
         spacing,
-        (0..=spacing.intervals).map(|knot| knot as f64),
+        (0..=2 * spacing.intervals).map(|point| 0.5 * point as f64),
     );
     let from = filters.blocks[block].stride();
-    let mut table = vec![T::default(); spacing.intervals * ORDER * stride];
-    // dr/dt at a knot.
-    let scale = |knot: usize| 1.0 / spacing.place(spacing.distance(knot as f64)).rate;
+    let mut table = Aligned::zeros(spacing.intervals * ORDER * stride);
+    // dr/dt at a point.
+    let scale = |point: usize| 1.0 / spacing.place(spacing.distance(0.5 * point as f64)).rate;
     for interval in 0..spacing.intervals {
-        let (left, right) = (scale(interval), scale(interval + 1));
+        let scales: [f64; 3] = std::array::from_fn(|point| scale(2 * interval + point));
         for channel in 0..filters.channels {
-            let (a, b) = (interval * from + channel, (interval + 1) * from + channel);
-            let (v0, v1) = (knots.value[a], knots.value[b]);
-            let (s0, s1) = (knots.slope[a] * left, knots.slope[b] * right);
-            let coefficients = [
-                v0,
-                s0,
-                3.0 * (v1 - v0) - 2.0 * s0 - s1,
-                2.0 * (v0 - v1) + s0 + s1,
-            ];
-            for (power, coefficient) in coefficients.into_iter().enumerate() {
+            let at = |point: usize| (2 * interval + point) * from + channel;
+            let values = std::array::from_fn(|point| points.value[at(point)]);
+            let slopes = std::array::from_fn(|point| points.slope[at(point)] * scales[point]);
+            for (power, coefficient) in hermite(values, slopes).into_iter().enumerate() {
                 table[(interval * ORDER + power) * stride + channel] = T::from_f64(coefficient);
             }
         }
     }
     table
+}
+
+/// Coefficients of the quintic with these values and slopes at 0, ½ and 1.
+fn hermite(v: [f64; 3], s: [f64; 3]) -> [f64; ORDER] {
+    let end = v[2] - v[0] - s[0];
+    let end_slope = s[2] - s[0];
+    let middle = v[1] - v[0] - 0.5 * s[0];
+    let middle_slope = s[1] - s[0];
+    [
+        v[0],
+        s[0],
+        7.0 * end - 1.0 * end_slope + 16.0 * middle - 8.0 * middle_slope,
+        -34.0 * end + 5.0 * end_slope - 32.0 * middle + 32.0 * middle_slope,
+        52.0 * end - 8.0 * end_slope + 16.0 * middle - 40.0 * middle_slope,
+        -24.0 * end + 4.0 * end_slope + 16.0 * middle_slope,
+    ]
 }
 
 fn measure<T: Real>(
@@ -249,40 +272,70 @@ fn measure<T: Real>(
         || (0..spacing.intervals).flat_map(|interval| PROBES.map(|t| interval as f64 + t));
     let exact = filters.at(block, spacing, positions());
     let from = filters.blocks[block].stride();
-    let (mut sizes, mut largest) = ([0.0; 2], [0.0f64; 2]);
-    let count = spacing.intervals * PROBES.len();
-    for row in 0..count {
-        let (interval, t) = (row / PROBES.len(), PROBES[row % PROBES.len()]);
-        let rate = spacing.place(spacing.distance(interval as f64 + t)).rate;
-        let (mut errors, mut norms) = ([0.0; 2], [0.0; 2]);
+    let (mut values, mut slopes) = (Errors::default(), Errors::default());
+    for (row, x) in positions().enumerate() {
+        let (interval, t) = (x as usize, x.fract());
+        let r = spacing.distance(x);
+        let rate = spacing.place(r).rate;
+        let (mut value_error, mut slope_error, mut value_size, mut slope_size) =
+            (0.0, 0.0, 0.0, 0.0);
         for channel in 0..filters.channels {
             let c: [f64; ORDER] = std::array::from_fn(|power| {
                 table[(interval * ORDER + power) * stride + channel].to_f64()
             });
-            let value = c[0] + t * (c[1] + t * (c[2] + t * c[3]));
-            let slope = (c[1] + t * (2.0 * c[2] + t * 3.0 * c[3])) * rate;
+            let value = c.iter().rev().fold(0.0, |sum, c| sum * t + c);
+            let slope = (1..ORDER)
+                .rev()
+                .fold(0.0, |sum, k| sum * t + k as f64 * c[k])
+                * rate;
             let at = row * from + channel;
-            for (kind, (found, truth)) in [(value, exact.value[at]), (slope, exact.slope[at])]
-                .into_iter()
-                .enumerate()
-            {
-                errors[kind] += (found - truth).powi(2);
-                norms[kind] += truth * truth;
-            }
+            value_error += (value - exact.value[at]).powi(2);
+            slope_error += (slope - exact.slope[at]).powi(2);
+            value_size += exact.value[at].powi(2);
+            slope_size += exact.slope[at].powi(2);
         }
-        for kind in 0..2 {
-            sizes[kind] += norms[kind] / count as f64;
-            largest[kind] = largest[kind].max(errors[kind]);
-        }
+        let window = ((r / filters.cutoff * WINDOWS as f64) as usize).min(WINDOWS - 1);
+        values.add(window, 1.0 / rate, value_error, value_size);
+        slopes.add(window, 1.0 / rate, slope_error, slope_size);
     }
-    let relative = |kind: usize| {
-        if sizes[kind] > 0.0 {
-            (largest[kind] / sizes[kind]).sqrt()
-        } else {
-            0.0
-        }
-    };
-    relative(0).max(relative(1))
+    values.relative().max(slopes.relative())
+}
+
+/// Squared errors and sizes of a function by windows of distance.
+#[derive(Default)]
+struct Errors {
+    largest: [f64; WINDOWS],
+    sizes: [f64; WINDOWS],
+    lengths: [f64; WINDOWS],
+}
+
+impl Errors {
+    /// One distance that stands for a stretch of this `length`.
+    fn add(&mut self, window: usize, length: f64, error: f64, size: f64) {
+        self.largest[window] = self.largest[window].max(error);
+        self.sizes[window] += length * size;
+        self.lengths[window] += length;
+    }
+
+    fn relative(&self) -> f64 {
+        let mean = |windows: std::ops::Range<usize>| {
+            self.sizes[windows.clone()].iter().sum::<f64>()
+                / self.lengths[windows]
+                    .iter()
+                    .sum::<f64>()
+                    .max(f64::MIN_POSITIVE)
+        };
+        let floor = 1e-4 * mean(0..WINDOWS);
+        let worst = (0..WINDOWS).map(|window| {
+            let scale = mean(window.saturating_sub(1)..(window + 2).min(WINDOWS)).max(floor);
+            if scale > 0.0 {
+                self.largest[window] / scale
+            } else {
+                0.0
+            }
+        });
+        worst.fold(0.0, f64::max).sqrt()
+    }
 }
 
 #[cfg(test)]
@@ -290,9 +343,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_quintic_is_its_own_interpolant() {
+        let c = [0.3, -1.0, 2.0, 0.7, -0.2, 1.1];
+        let value = |t: f64| c.iter().rev().fold(0.0, |sum, c| sum * t + c);
+        let slope = |t: f64| {
+            (1..ORDER)
+                .rev()
+                .fold(0.0, |sum, k| sum * t + k as f64 * c[k])
+        };
+        let found = hermite([0.0, 0.5, 1.0].map(value), [0.0, 0.5, 1.0].map(slope));
+        assert!(
+            found
+                .iter()
+                .zip(c)
+                .all(|(found, c)| (found - c).abs() < 1e-13),
+            "{found:?}"
+        );
+    }
+
+    #[test]
     fn places_are_inverse_to_distances() {
-        for rate in [0.0, 0.4] {
-            let spacing = Spacing::new(rate, 5.0, 100);
+        for shape in [(0.0, 1.0), (0.6, 0.8)] {
+            let spacing = Spacing::new(shape, 5.0, 100);
             for r in [0.0, 0.3, 2.2, 4.999] {
                 let place = spacing.place(r);
                 assert!((spacing.distance(place.interval as f64 + place.t) - r).abs() < 1e-13);
@@ -302,6 +374,7 @@ mod tests {
                 assert!(((x(next) - x(place)) / h - place.rate).abs() < 1e-4 * place.rate);
             }
             assert_eq!(spacing.place(5.0).interval, 99);
+            assert!((spacing.distance(100.0) - 5.0).abs() < 1e-12);
         }
     }
 }

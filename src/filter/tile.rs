@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::model::{Activation, Basis, Dense, Envelope, Network};
-use crate::simd::{Matrix, Real, padded, product};
+use crate::simd::{Aligned, Matrix, Real, padded, product};
 
 /// The filter of one interaction block, ready to be evaluated in `T`.
 #[derive(Debug, Clone)]
@@ -28,11 +28,11 @@ struct Layer<T> {
 #[derive(Debug, Clone, Default)]
 pub struct Tile<T> {
     /// W, one row of [`TileFilter::stride`] numbers a distance.
-    pub value: Vec<T>,
+    pub value: Aligned<T>,
     /// dW/dr, likewise; empty if slopes were not asked for.
-    pub slope: Vec<T>,
-    next_value: Vec<T>,
-    next_slope: Vec<T>,
+    pub slope: Aligned<T>,
+    next_value: Aligned<T>,
+    next_slope: Aligned<T>,
     arch: Arch,
 }
 
@@ -60,10 +60,10 @@ impl<T: Real> TileFilter<T> {
     pub fn evaluate(&self, distances: &[f64], slopes: bool, tile: &mut Tile<T>) {
         let length = distances.len() * self.stride();
         for buffer in [&mut tile.value, &mut tile.next_value] {
-            buffer.resize(length, T::default());
+            buffer.resize(length);
         }
         for buffer in [&mut tile.slope, &mut tile.next_slope] {
-            buffer.resize(if slopes { length } else { 0 }, T::default());
+            buffer.resize(if slopes { length } else { 0 });
         }
         let arch = tile.arch;
         arch.dispatch(Evaluation {

@@ -2,8 +2,10 @@
 //!
 //! The instruction set is chosen at run time, by pulp and gemm; code here and in the engines is written once for all.
 
+mod aligned;
 mod product;
 mod real;
 
+pub use aligned::Aligned;
 pub use product::{Matrix, product};
 pub use real::{Real, padded};

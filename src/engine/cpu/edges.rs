@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::ThreadPool;
 
+use super::per_thread::PerThread;
 use super::rows::{Array, for_each_task};
 use crate::engine::Graph;
 use crate::filter::Spacing;
@@ -25,6 +26,37 @@ pub(super) struct Edge<T> {
     pub vector: [T; 3],
 }
 
+/// Puts the pairs of a row in the order of their intervals.
+///
+/// Neighbouring pairs then read the same lines of a table, which is what keeps it in the nearest cache. The order is that of
+/// the list within an interval, so it depends on nothing but the positions.
+#[derive(Debug, Default)]
+struct Sorter<T> {
+    found: Vec<Edge<T>>,
+    ends: Vec<u32>,
+}
+
+impl<T: Real> Sorter<T> {
+    fn sort_into(&mut self, intervals: usize, out: &mut [Edge<T>]) {
+        self.ends.clear();
+        self.ends.resize(intervals + 1, 0);
+        for edge in &self.found {
+            self.ends[edge.interval as usize + 1] += 1;
+        }
+        let mut end = 0;
+        for count in &mut self.ends {
+            end += *count;
+            *count = end;
+        }
+        // Each entry is now where its interval begins, and moves to its end.
+        for edge in &self.found {
+            let place = &mut self.ends[edge.interval as usize];
+            out[*place as usize] = *edge;
+            *place += 1;
+        }
+    }
+}
+
 /// Pairs by rows: a row's lie at the beginning of the place that the neighbour list gives it.
 #[derive(Debug, Default)]
 pub(super) struct Edges<T> {
@@ -34,9 +66,19 @@ pub(super) struct Edges<T> {
     distances: Vec<f64>,
     /// For rows of ghosts: the owned atoms that hear them, as (owned atom, place in the host's list).
     heard_by: Vec<(u32, usize)>,
+    /// One a thread.
+    sorters: PerThread<Sorter<T>>,
 }
 
 impl<T: Real> Edges<T> {
+    /// Room for the pairs of graphs, worked on by this many threads.
+    pub fn new(threads: usize) -> Self {
+        Self {
+            sorters: PerThread::new(threads),
+            ..Self::default()
+        }
+    }
+
     /// The pairs of `row`.
     pub fn row(&self, row: usize) -> &[Edge<T>] {
         &self.pairs[self.starts[row]..][..self.counts[row] as usize]
@@ -67,7 +109,7 @@ impl<T: Real> Edges<T> {
             .resize(if spacing.is_some() { 0 } else { total }, 0.0);
 
         let coincident = AtomicU64::new(u64::MAX);
-        let (starts, heard_by) = (&self.starts, &self.heard_by);
+        let (starts, heard_by, sorters) = (&self.starts, &self.heard_by, &self.sorters);
         let arrays = (
             Array::new(&mut self.counts, 1),
             Ragged {
@@ -90,9 +132,10 @@ impl<T: Real> Edges<T> {
                     .structures
                     .partition_point(|&start| start <= first)
                     .saturating_sub(1);
+                let mut sorter = sorters.get();
                 for row in first..first + count {
                     let (pairs, distances) = (pairs.row(row), distances.row(row));
-                    let mut kept = 0;
+                    sorter.found.clear();
                     let mut keep = |vector: [f64; 3], other: usize| {
                         let r2 = vector.iter().map(|x| x * x).sum::<f64>();
                         if r2 >= cutoff * cutoff {
@@ -104,7 +147,7 @@ impl<T: Real> Edges<T> {
                         }
                         let other = graph.owner(other) as u32;
                         let vector = vector.map(T::from_f64);
-                        pairs[kept] = match spacing {
+                        let edge = match spacing {
                             Some(spacing) => {
                                 let place = spacing.place(r);
                                 Edge {
@@ -116,7 +159,7 @@ impl<T: Real> Edges<T> {
                                 }
                             }
                             None => {
-                                distances[kept] = r;
+                                distances[sorter.found.len()] = r;
                                 Edge {
                                     other,
                                     interval: 0,
@@ -126,7 +169,7 @@ impl<T: Real> Edges<T> {
                                 }
                             }
                         };
-                        kept += 1;
+                        sorter.found.push(edge);
                     };
                     if row < graph.owned {
                         while graph.structures[structure + 1] <= row {
@@ -146,7 +189,11 @@ impl<T: Real> Edges<T> {
                             keep(vector, owned as usize);
                         }
                     }
-                    counts.row(row - first)[0] = kept as u32;
+                    match spacing {
+                        Some(spacing) => sorter.sort_into(spacing.intervals(), pairs),
+                        None => pairs[..sorter.found.len()].copy_from_slice(&sorter.found),
+                    }
+                    counts.row(row - first)[0] = sorter.found.len() as u32;
                 }
             },
         );

@@ -3,6 +3,7 @@
 use pulp::Simd;
 
 use super::edges::Edge;
+use crate::filter::ORDER;
 use crate::simd::Real;
 
 /// Rows of the arrays a kernel reads.
@@ -24,7 +25,7 @@ impl<'a, T: Real> Features<'a, T> {
 /// Where the filters of a row's pairs come from.
 #[derive(Clone, Copy)]
 pub(super) enum Filter<'a, T> {
-    /// Coefficients of cubics, four rows an interval.
+    /// Coefficients of polynomials, [`ORDER`] rows an interval.
     Table(&'a [T]),
     /// W and dW/dr, a row a pair, from the first pair given to the kernel; rows of this stride.
     Tile(&'a [T], &'a [T], usize),
@@ -87,9 +88,7 @@ fn receive_chunk<S: Simd, T: Real, const N: usize>(
                 let t = T::splat(simd, edge.t);
                 let y = chunk::<_, N>(y.row::<S>(edge.other as usize), first);
                 for v in 0..N {
-                    let w = T::mul_add(simd, c[3][v], t, c[2][v]);
-                    let w = T::mul_add(simd, w, t, c[1][v]);
-                    let w = T::mul_add(simd, w, t, c[0][v]);
+                    let w = horner::<S, T, N>(simd, &c, v, t);
                     sum[v] = T::mul_add(simd, y[v], w, sum[v]);
                 }
             }
@@ -152,29 +151,23 @@ fn send_chunk<S: Simd, T: Real, const N: usize, const GRADIENT: bool>(
     let mut sum = [zero; N];
     match filter {
         Filter::Table(table) => {
-            let (two, three) = (
-                T::splat(simd, T::from_f64(2.0)),
-                T::splat(simd, T::from_f64(3.0)),
-            );
             for edge in edges {
                 let c = coefficients::<S, T, N>(table, sender.y.stride, edge.interval, first);
                 let y = chunk::<_, N>(sender.y.row::<S>(edge.other as usize), first);
                 let g = chunk::<_, N>(sender.g.row::<S>(edge.other as usize), first);
                 let t = T::splat(simd, edge.t);
-                let (t2, t3) = (
-                    T::mul(simd, t, two),
-                    T::mul(simd, T::mul(simd, t, t), three),
-                );
+                // k tᵏ⁻¹, which multiply the coefficients in the derivative.
+                let powers = derivative_powers::<S, T>(simd, edge.t);
                 let mut slope = [zero; 2];
                 for v in 0..N {
-                    let dw = T::mul_add(simd, c[2][v], t2, c[1][v]);
-                    let dw = T::mul_add(simd, c[3][v], t3, dw);
+                    let mut dw = c[1][v];
+                    for k in 2..ORDER {
+                        dw = T::mul_add(simd, c[k][v], powers[k], dw);
+                    }
                     let p = T::mul_add(simd, g[v], own_y[v], T::mul(simd, own_g[v], y[v]));
                     slope[v % 2] = T::mul_add(simd, p, dw, slope[v % 2]);
                     if GRADIENT {
-                        let w = T::mul_add(simd, c[3][v], t, c[2][v]);
-                        let w = T::mul_add(simd, w, t, c[1][v]);
-                        let w = T::mul_add(simd, w, t, c[0][v]);
+                        let w = horner::<S, T, N>(simd, &c, v, t);
                         sum[v] = T::mul_add(simd, g[v], w, sum[v]);
                     }
                 }
@@ -208,15 +201,42 @@ fn send_chunk<S: Simd, T: Real, const N: usize, const GRADIENT: bool>(
     }
 }
 
-/// The `N` vectors from `first` on of the four rows of an interval.
+/// Σ cₖ tᵏ of vector `v`.
+#[inline(always)]
+fn horner<S: Simd, T: Real, const N: usize>(
+    simd: S,
+    c: &[&[T::Vector<S>; N]; ORDER],
+    v: usize,
+    t: T::Vector<S>,
+) -> T::Vector<S> {
+    let mut w = c[ORDER - 1][v];
+    for k in (0..ORDER - 1).rev() {
+        w = T::mul_add(simd, w, t, c[k][v]);
+    }
+    w
+}
+
+/// k tᵏ⁻¹ for every power k.
+#[inline(always)]
+fn derivative_powers<S: Simd, T: Real>(simd: S, t: T) -> [T::Vector<S>; ORDER] {
+    let mut power = T::from_f64(1.0);
+    let mut powers = [T::splat(simd, T::default()); ORDER];
+    for (k, out) in powers.iter_mut().enumerate().skip(1) {
+        *out = T::splat(simd, power.times(T::from_f64(k as f64)));
+        power = power.times(t);
+    }
+    powers
+}
+
+/// The `N` vectors from `first` on of the rows of an interval.
 #[inline(always)]
 fn coefficients<S: Simd, T: Real, const N: usize>(
     table: &[T],
     stride: usize,
     interval: u32,
     first: usize,
-) -> [&[T::Vector<S>; N]; 4] {
-    let rows = &table[interval as usize * 4 * stride..][..4 * stride];
+) -> [&[T::Vector<S>; N]; ORDER] {
+    let rows = &table[interval as usize * ORDER * stride..][..ORDER * stride];
     std::array::from_fn(|power| {
         chunk(
             T::vectors::<S>(&rows[power * stride..(power + 1) * stride]),

@@ -8,17 +8,19 @@
 mod edges;
 mod kernels;
 mod passes;
+mod per_thread;
 mod pool;
 mod readout;
 mod rows;
 mod tasks;
 mod weights;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use pulp::Arch;
 
 use self::edges::Edges;
+use self::per_thread::PerThread;
 use self::pool::Pool;
 use self::readout::Readout;
 use self::tasks::{PairTask, TableTask, TileTask};
@@ -27,7 +29,7 @@ use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
 use crate::Result;
 use crate::filter::{Tables, Tile, TileFilter};
 use crate::model::{Model, Network};
-use crate::simd::Real;
+use crate::simd::{Aligned, Real};
 
 /// A precision this engine computes in.
 pub trait CpuReal: Real {
@@ -74,7 +76,7 @@ pub struct CpuEngine<T> {
     readout: Readout<T>,
     filters: Filters<T>,
     pool: Option<Pool>,
-    tiles: Vec<Mutex<Tile<T>>>,
+    tiles: PerThread<Tile<T>>,
     arch: Arch,
     work: Workspace<T>,
 }
@@ -84,20 +86,20 @@ pub struct CpuEngine<T> {
 struct Workspace<T> {
     edges: Edges<T>,
     /// Features of owned atoms.
-    x: Vec<T>,
+    x: Aligned<T>,
     /// yⱼ of every block, all rows.
-    y: Vec<Vec<T>>,
+    y: Vec<Aligned<T>>,
     /// f2out · m + bias of every block, owned rows.
-    z: Vec<Vec<T>>,
+    z: Vec<Aligned<T>>,
     /// m, and in the backward pass dE/dy, all rows.
-    m: Vec<T>,
+    m: Aligned<T>,
     /// act(z), and in the backward pass dE/dact(z).
-    a: Vec<T>,
+    a: Aligned<T>,
     /// dE/dx.
-    gradient: Vec<T>,
+    gradient: Aligned<T>,
     /// dE/dm of this block and the one below, all rows.
-    g: [Vec<T>; 2],
-    readout: [Vec<T>; 3],
+    g: [Aligned<T>; 2],
+    readout: [Aligned<T>; 3],
     forces: Vec<[f64; 3]>,
     virials: Vec<[f64; 9]>,
 }
@@ -120,9 +122,12 @@ impl<T: CpuReal> CpuEngine<T> {
             readout,
             filters,
             pool,
-            tiles: (0..threads).map(|_| Mutex::default()).collect(),
+            tiles: PerThread::new(threads),
             arch: Arch::new(),
-            work: Workspace::default(),
+            work: Workspace {
+                edges: Edges::new(threads),
+                ..Workspace::default()
+            },
             model,
         })
     }
@@ -144,12 +149,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 });
             }
             Filters::Exact(filters) => {
-                let thread = rayon::current_thread_index()
-                    .filter(|_| self.pool.is_some())
-                    .unwrap_or(0);
-                let mut tile = self.tiles[thread]
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut tile = self.tiles.get();
                 self.arch.dispatch(TileTask {
                     edges,
                     filter: &filters[distinct],

@@ -9,7 +9,7 @@ use super::{CpuEngine, CpuReal, Filters, Workspace};
 use crate::Result;
 use crate::engine::{Exchange, Graph, Results, Rows, Wanted, network as network_of};
 use crate::model::{Aggregation, Network};
-use crate::simd::{Real, padded};
+use crate::simd::{Aligned, Real, padded};
 
 impl<T: CpuReal> CpuEngine<T> {
     pub(super) fn compute_in(
@@ -70,10 +70,10 @@ impl<T: CpuReal> CpuEngine<T> {
             graph.owned,
             network.description.blocks,
         );
-        let size = |buffer: &mut Vec<T>, length| buffer.resize(length, T::default());
+        let size = |buffer: &mut Aligned<T>, length| buffer.resize(length);
         size(&mut work.x, owned * features);
-        work.y.resize(blocks, Vec::new());
-        work.z.resize(blocks, Vec::new());
+        work.y.resize(blocks, Aligned::default());
+        work.z.resize(blocks, Aligned::default());
         work.y.iter_mut().for_each(|y| size(y, rows * stride));
         work.z.iter_mut().for_each(|z| size(z, owned * features));
         size(&mut work.m, rows * stride);

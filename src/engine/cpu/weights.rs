@@ -1,7 +1,7 @@
 //! The weights of a network, rounded once to the engine's precision.
 
 use crate::model::{Dense, Network};
-use crate::simd::{Matrix, Real, padded, product};
+use crate::simd::{Aligned, Matrix, Real, padded, product};
 
 /// An affine layer.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub(super) struct Block<T> {
 pub(super) struct Weights<T> {
     pub embedding: Vec<T>,
     /// in2f of block 0 applied to the embedding: y⁰ of every type, rows padded.
-    pub first_y: Vec<T>,
+    pub first_y: Aligned<T>,
     pub blocks: Vec<Block<T>>,
     pub readout: Vec<Layer<T>>,
 }
@@ -110,7 +110,7 @@ impl<T: Real> Weights<T> {
             })
             .collect();
         let types = network.embedding.len() / features;
-        let mut first_y = vec![T::default(); types * stride];
+        let mut first_y = Aligned::zeros(types * stride);
         blocks[0]
             .in2f
             .apply(types, &embedding, features, &mut first_y, stride, false);
