@@ -19,7 +19,9 @@ const PROBES: [f64; 4] = [0.15, 0.4, 0.65, 0.9];
 const WINDOWS: usize = 20;
 const COARSE_INTERVALS: usize = 64;
 const MIN_INTERVALS: usize = 16;
-const MAX_INTERVALS: usize = 4096;
+/// Finer tables than these no longer fit a cache; filters that need them are better evaluated exactly.
+const MAX_SINGLE_INTERVALS: usize = 1024;
+const MAX_DOUBLE_INTERVALS: usize = 4096;
 
 /// The variable in which knots are evenly spaced: x(r) = a r + b (1 − e^{−c r}), so that there are about a of them per unit
 /// of length far out and a + b c of them close by.
@@ -81,20 +83,17 @@ impl Spacing {
 
     /// The distance at position `x`, counted in intervals.
     fn distance(&self, x: f64) -> f64 {
-        let (mut low, mut high) = (0.0, self.cutoff);
-        // Bisection ends when no number lies between.
-        loop {
-            let middle = 0.5 * (low + high);
-            if middle <= low || middle >= high {
-                return middle;
-            }
-            let place = self.place(middle);
-            if place.interval as f64 + place.t < x {
-                low = middle
-            } else {
-                high = middle
+        // Newton's method: x is concave in r, so from below it never oversteps.
+        let mut r = 0.0;
+        for _ in 0..100 {
+            let place = self.place(r);
+            let step = (x - (place.interval as f64 + place.t)) / place.rate;
+            r += step;
+            if step <= 1e-15 * self.cutoff {
+                break;
             }
         }
+        r.min(self.cutoff)
     }
 }
 
@@ -133,13 +132,19 @@ impl<T: Real> Tables<T> {
             .min_by(|a, b| a.1.total_cmp(&b.1))
             .unwrap_or(((0.0, 1.0), f64::INFINITY));
         let estimate = COARSE_INTERVALS as f64 * (error / tolerance).powf(0.2);
-        let mut intervals = (estimate as usize).clamp(MIN_INTERVALS, MAX_INTERVALS);
+        let finest = if size_of::<T>() == 4 {
+            MAX_SINGLE_INTERVALS
+        } else {
+            MAX_DOUBLE_INTERVALS
+        };
+        let mut intervals = (estimate as usize).clamp(MIN_INTERVALS, finest);
         loop {
             let tables = Self::tabulate(&filters, Spacing::new(shape, cutoff, intervals));
-            if tables.bound <= tolerance || intervals >= MAX_INTERVALS {
+            if tables.bound <= tolerance || intervals >= finest {
                 return tables;
             }
-            intervals = (intervals * 9 / 8 + 1).min(MAX_INTERVALS);
+            let more = (tables.bound / tolerance).powf(0.2).clamp(1.1, 2.0);
+            intervals = ((intervals as f64 * more) as usize + 1).min(finest);
         }
     }
 
