@@ -5,8 +5,8 @@
 //     fsn_model *model = NULL;
 //     fsn_potential *potential = NULL;
 //     double energy, forces[3 * N];
-//     fsn_structures s = {sizeof s, 1, NULL, N, positions, types, cell};
-//     fsn_results r = {sizeof r, &energy, NULL, forces};
+//     fsn_structures s = {.size = sizeof s, .structures = 1, .atoms = N, .positions = positions, .types = types, .cells = cell};
+//     fsn_results r = {.size = sizeof r, .energies = &energy, .forces = forces};
 //     if (fsn_model_load("model.safetensors", &model) || fsn_potential_new(model, NULL, &potential) ||
 //         fsn_potential_compute(potential, &s, &r))
 //         fprintf(stderr, "%s\n", fsn_last_error());
@@ -133,7 +133,7 @@ typedef struct fsn_type {
   const char *name;
 } fsn_type;
 
-// Choices for a potential. Zero in every field but `size` is the default: `fsn_options o = {sizeof o};`
+// Choices for a potential. Zero in every field but `size` is the default.
 typedef struct fsn_options {
   // `sizeof(fsn_options)`.
   size_t size;
@@ -165,7 +165,7 @@ typedef struct fsn_potential_info {
   // Intervals of the tables; 0 where filters are exact.
   size_t table_intervals;
   // Error of the tables: of W or dW/dr, in the 2-norm over channels, at most, relative to the root mean square over
-  // distances, measured when they were made; 0 where filters are exact.
+  // distances nearby, measured when they were made; 0 where filters are exact.
   double table_bound;
   // Skin of its own neighbour lists, in the model's unit of length.
   double skin;
@@ -175,7 +175,7 @@ typedef struct fsn_potential_info {
 
 // Independent structures, their atoms one after the other; the library finds the neighbours.
 //
-// For one structure: `fsn_structures s = {sizeof s, 1, NULL, atoms, positions, types, cell};`
+// For one structure, `offsets` may be left out.
 typedef struct fsn_structures {
   // `sizeof(fsn_structures)`.
   size_t size;

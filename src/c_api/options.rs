@@ -29,7 +29,7 @@ pub const FSN_FILTERS_EXACT: i32 = 1;
 /// A table of the filters and their derivatives.
 pub const FSN_FILTERS_TABLE: i32 = 2;
 
-/// Choices for a potential. Zero in every field but `size` is the default: `fsn_options o = {sizeof o};`
+/// Choices for a potential. Zero in every field but `size` is the default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]

@@ -46,7 +46,7 @@ pub struct fsn_potential_info {
     /// Intervals of the tables; 0 where filters are exact.
     pub table_intervals: usize,
     /// Error of the tables: of W or dW/dr, in the 2-norm over channels, at most, relative to the root mean square over
-    /// distances, measured when they were made; 0 where filters are exact.
+    /// distances nearby, measured when they were made; 0 where filters are exact.
     pub table_bound: f64,
     /// Skin of its own neighbour lists, in the model's unit of length.
     pub skin: f64,

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// Independent structures, their atoms one after the other; the library finds the neighbours.
 ///
-/// For one structure: `fsn_structures s = {sizeof s, 1, NULL, atoms, positions, types, cell};`
+/// For one structure, `offsets` may be left out.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(non_camel_case_types)]

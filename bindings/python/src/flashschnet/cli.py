@@ -118,12 +118,18 @@ def _info(options: argparse.Namespace) -> int:
     from .info import lines
 
     try:
-        from flashschnet import Model
+        from flashschnet import Model, Potential
     except (ImportError, OSError) as error:
         return _fail(f"the library is not available: {error}")
     try:
         model = Model(options.file)
         text = lines(model.description, str(options.file), int(model.parameters), options.neighbours)
+        if model.blocks:
+            potential = Potential(model, filters="table")
+            text.append(
+                f"tables      {potential.table_intervals} intervals in single precision, measured "
+                f"error {potential.table_bound:.1e}; auto uses {Potential(model).filters} filters"
+            )
     except Exception as error:  # The library's errors are one line for people; so is this command's.
         return _fail(str(error))
     print("\n".join(text))

@@ -29,7 +29,8 @@ def cost(network: dict[str, Any]) -> Cost:
     widths = [network["basis"]["size"], *network["filter_network"]["hidden"], filters]
     layers = sum(a * b for a, b in pairwise(widths))
     # The envelope multiplies each filter once, the message multiplies and adds each once.
-    return Cost(atom, blocks * (layers + 2 * filters), blocks * 5 * filters)
+    # A table takes a polynomial of degree five instead of network and envelope.
+    return Cost(atom, blocks * (layers + 2 * filters), blocks * 6 * filters)
 
 
 def lines(description: dict[str, Any], path: str, parameters: int, neighbours: int) -> list[str]:

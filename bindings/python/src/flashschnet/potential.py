@@ -94,6 +94,17 @@ class Potential:
         return text(self._info().filters)
 
     @property
+    def table_intervals(self) -> int:
+        """Intervals of the tables; 0 where filters are exact."""
+        return int(self._info().table_intervals)
+
+    @property
+    def table_bound(self) -> float:
+        """Error of the tables: of a filter or its slope, in the 2-norm over channels, at most, relative to the root mean
+        square over distances nearby, as measured when they were made; 0 where filters are exact."""
+        return float(self._info().table_bound)
+
+    @property
     def threads(self) -> int:
         """Threads in use."""
         return int(self._info().threads)
