@@ -100,8 +100,11 @@ class Potential:
 
     @property
     def table_bound(self) -> float:
-        """Error of the tables: of a filter or its slope, in the 2-norm over channels, at most, relative to the root mean
-        square over distances nearby, as measured when they were made; 0 where filters are exact."""
+        """Error of the tables, as measured when they were made; 0 where filters are exact.
+
+        The largest of a filter or its slope, in the 2-norm over channels, relative to the root mean square over
+        distances nearby.
+        """
         return float(self._info().table_bound)
 
     @property
