@@ -78,11 +78,16 @@ pub struct Network {
 impl Network {
     /// Weights of interaction block `index`.
     pub fn block(&self, index: usize) -> &Block {
-        &self.blocks[if self.description.shared_blocks {
+        &self.blocks[self.distinct(index)]
+    }
+
+    /// Which of the distinct blocks interaction block `index` is.
+    pub fn distinct(&self, index: usize) -> usize {
+        if self.description.shared_blocks {
             0
         } else {
             index
-        }]
+        }
     }
 
     pub(super) fn read(

@@ -135,11 +135,7 @@ impl<T: CpuReal> CpuEngine<T> {
     /// Runs a task's part over pairs in vector code.
     fn over_pairs(&self, block: usize, edges: &Edges<T>, rows: impl PairTask<T>) {
         let network = self.model.network().expect("checked in new");
-        let distinct = if network.description.shared_blocks {
-            0
-        } else {
-            block
-        };
+        let distinct = network.distinct(block);
         match &self.filters {
             Filters::Table(tables) => {
                 self.arch.dispatch(TableTask {

@@ -61,10 +61,7 @@ impl<T: CpuReal> CpuEngine<T> {
 
     /// Sizes the workspace; features and y⁰ by types.
     fn start(&self, work: &mut Workspace<T>, graph: &Graph, network: &Network) {
-        let (features, stride) = (
-            network.description.features,
-            padded::<T>(network.description.filters),
-        );
+        let (features, stride) = widths::<T>(network);
         let (rows, owned, blocks) = (
             graph.feature_rows(),
             graph.owned,
@@ -101,24 +98,11 @@ impl<T: CpuReal> CpuEngine<T> {
     }
 
     fn forward(&self, work: &mut Workspace<T>, graph: &Graph, network: &Network, block: usize) {
-        let (features, stride) = (
-            network.description.features,
-            padded::<T>(network.description.filters),
-        );
+        let (features, stride) = widths::<T>(network);
         let mean = network.description.aggregation == Aggregation::Mean;
-        let distinct = |block: usize| {
-            if network.description.shared_blocks {
-                0
-            } else {
-                block
-            }
-        };
-        let weights = &self.weights.blocks[distinct(block)];
-        let next = self
-            .weights
-            .blocks
-            .get(distinct(block + 1))
-            .filter(|_| block + 1 < network.description.blocks);
+        let weights = &self.weights.blocks[network.distinct(block)];
+        let last = block + 1 == network.description.blocks;
+        let next = (!last).then(|| &self.weights.blocks[network.distinct(block + 1)]);
         let (y, y_above) = work.y.split_at_mut(block + 1);
         let y = Features {
             data: &y[block],
@@ -181,7 +165,7 @@ impl<T: CpuReal> CpuEngine<T> {
         results: &mut Results,
     ) {
         let description = &network.description;
-        let (features, stride) = (description.features, padded::<T>(description.filters));
+        let (features, stride) = widths::<T>(network);
         let last = description.blocks - 1;
         let [before, one, other] = &mut work.readout;
         let scratch = (
@@ -269,11 +253,7 @@ impl<T: CpuReal> CpuEngine<T> {
         g: &mut Array<T>,
     ) {
         let features = network.description.features;
-        let weights = &self.weights.blocks[if network.description.shared_blocks {
-            0
-        } else {
-            block
-        }];
+        let weights = &self.weights.blocks[network.distinct(block)];
         let (z, a) = (
             &mut z.data[..count * features],
             &mut a.data[..count * features],
@@ -300,17 +280,9 @@ impl<T: CpuReal> CpuEngine<T> {
         block: usize,
         exchange: &mut Option<&mut dyn Exchange>,
     ) -> Result<()> {
-        let (features, stride) = (
-            network.description.features,
-            padded::<T>(network.description.filters),
-        );
+        let (features, stride) = widths::<T>(network);
         let (rows, below) = (graph.feature_rows(), block > 0);
-        let in2f = &self.weights.blocks[if network.description.shared_blocks {
-            0
-        } else {
-            block
-        }]
-        .in2f;
+        let in2f = &self.weights.blocks[network.distinct(block)].in2f;
         let [even, odd] = &mut work.g;
         let (g, g_below) = if block.is_multiple_of(2) {
             (&*even, odd)
@@ -330,104 +302,101 @@ impl<T: CpuReal> CpuEngine<T> {
             Array::new(&mut work.forces, 1),
             Array::new(&mut work.virials, 1),
         );
-        // Where an exchange must come between, the dense part waits for it.
-        let fused = exchange.is_none();
-        let z = work
-            .z
-            .get_mut(block.wrapping_sub(1))
-            .map_or(&mut [][..], |z| z);
-        let dense = |first: usize,
-                     count: usize,
-                     y_gradient: &[T],
-                     gradient: &mut [T],
-                     above: (Array<T>, Array<T>),
-                     g: &mut Array<T>| {
-            in2f.apply_transposed(count, y_gradient, stride, gradient, features, true);
+        let gather = |first: usize, count: usize, (m, forces, virials): &mut PairArrays<T>| {
+            m.data[..count * stride].fill(T::default());
+            let send = Send {
+                first,
+                count,
+                y,
+                g,
+                below,
+                y_gradient: m,
+                forces,
+                virials,
+            };
+            self.over_pairs(block, edges, send);
+        };
+        if !below {
+            // x⁰ does not depend on positions: nothing further down needs a gradient.
+            for_each_task(
+                self.pool.as_deref(),
+                rows,
+                arrays,
+                |first, count, mut arrays| {
+                    gather(first, count, &mut arrays);
+                },
+            );
+            return Ok(());
+        }
+        let dense = |first: usize, count: usize, y_gradient: &[T], arrays: DenseArrays<T>| {
+            let (gradient, above, mut g) = arrays;
+            in2f.apply_transposed(count, y_gradient, stride, gradient.data, features, true);
             self.message_gradient(
                 network,
                 block - 1,
                 edges,
                 (first, count),
-                gradient,
+                gradient.data,
                 above,
-                g,
+                &mut g,
             );
         };
         let owned = (
             Array::new(&mut work.gradient, features),
-            (Array::new(z, features), Array::new(&mut work.a, features)),
+            (
+                Array::new(&mut work.z[block - 1], features),
+                Array::new(&mut work.a, features),
+            ),
             Array::new(&mut g_below[..graph.owned * stride], stride),
         );
-        if fused {
+        let Some(exchange) = exchange else {
             for_each_task(
                 self.pool.as_deref(),
                 rows,
                 (arrays, owned),
-                |first, count, (arrays, (gradient, above, mut g_below))| {
-                    let (mut m, mut forces, mut virials) = arrays;
-                    m.data[..count * stride].fill(T::default());
-                    let send = Send {
-                        first,
-                        count,
-                        y,
-                        g,
-                        below,
-                        y_gradient: &mut m,
-                        forces: &mut forces,
-                        virials: &mut virials,
-                    };
-                    self.over_pairs(block, edges, send);
-                    if below {
-                        dense(first, count, m.data, gradient.data, above, &mut g_below);
-                    }
+                |first, count, (mut arrays, owned)| {
+                    gather(first, count, &mut arrays);
+                    dense(first, count, arrays.0.data, owned);
                 },
             );
             return Ok(());
-        }
+        };
+        // The dense part waits for what other domains give back.
         for_each_task(
             self.pool.as_deref(),
             rows,
             arrays,
-            |first, count, (mut m, mut forces, mut virials)| {
-                m.data[..count * stride].fill(T::default());
-                let send = Send {
-                    first,
-                    count,
-                    y,
-                    g,
-                    below,
-                    y_gradient: &mut m,
-                    forces: &mut forces,
-                    virials: &mut virials,
-                };
-                self.over_pairs(block, edges, send);
+            |first, count, mut arrays| {
+                gather(first, count, &mut arrays);
             },
         );
-        if below {
-            if let Some(exchange) = exchange {
-                exchange_rows(&mut work.m, network.description.filters, |rows, width| {
-                    exchange.reverse(rows, width)
-                })?;
-            }
-            let m = &work.m;
-            for_each_task(
-                self.pool.as_deref(),
-                graph.owned,
-                owned,
-                |first, count, (gradient, above, mut g_below)| {
-                    dense(
-                        first,
-                        count,
-                        &m[first * stride..],
-                        gradient.data,
-                        above,
-                        &mut g_below,
-                    );
-                },
-            );
-        }
+        exchange_rows(&mut work.m, network.description.filters, |rows, width| {
+            exchange.reverse(rows, width)
+        })?;
+        let m = &work.m;
+        for_each_task(
+            self.pool.as_deref(),
+            graph.owned,
+            owned,
+            |first, count, owned| {
+                dense(first, count, &m[first * stride..], owned);
+            },
+        );
         Ok(())
     }
+}
+
+/// dE/dy, forces and virials of rows.
+type PairArrays<'a, T> = (Array<'a, T>, Array<'a, [f64; 3]>, Array<'a, [f64; 9]>);
+/// dE/dx; z and dE/dact(z); dE/dm of owned rows.
+type DenseArrays<'a, T> = (Array<'a, T>, (Array<'a, T>, Array<'a, T>), Array<'a, T>);
+
+/// Width of features, and distance of rows of filters.
+fn widths<T>(network: &Network) -> (usize, usize) {
+    (
+        network.description.features,
+        padded::<T>(network.description.filters),
+    )
 }
 
 /// Rows divided by their number of pairs.
