@@ -9,6 +9,8 @@ pub(super) struct Layer<T> {
     pub inputs: usize,
     pub outputs: usize,
     weight: Vec<T>,
+    /// weightᵀ: products are quickest where the matrix's numbers lie along the result's rows.
+    transposed: Vec<T>,
     bias: Option<Vec<T>>,
 }
 
@@ -36,6 +38,7 @@ impl<T: Real> Layer<T> {
             inputs: layer.inputs,
             outputs: layer.outputs,
             weight: round(&layer.weight),
+            transposed: round(&transposed(layer)),
             bias: layer.bias.as_deref().map(round),
         }
     }
@@ -52,7 +55,7 @@ impl<T: Real> Layer<T> {
         accumulate: bool,
     ) {
         let shape = (rows, self.outputs, self.inputs);
-        let weight = Matrix::transposed(&self.weight, self.inputs);
+        let weight = Matrix::rows(&self.transposed, self.outputs);
         product(
             shape,
             Matrix::rows(x, x_stride),
@@ -121,6 +124,12 @@ impl<T: Real> Weights<T> {
             readout: network.readout.iter().map(Layer::new).collect(),
         }
     }
+}
+
+fn transposed(layer: &Dense) -> Vec<f64> {
+    let rows =
+        |input| (0..layer.outputs).map(move |output| layer.weight[output * layer.inputs + input]);
+    (0..layer.inputs).flat_map(rows).collect()
 }
 
 fn round<T: Real>(values: &[f64]) -> Vec<T> {
