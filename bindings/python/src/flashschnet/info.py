@@ -81,7 +81,8 @@ def _network(network: dict[str, Any], length: str) -> list[tuple[str, str]]:
     activation = _ACTIVATIONS[network["activation"]]
     own = network["readout"].get("activation")
     scale, shift = network.get("scale", 1), network.get("shift", 0)
-    energy = f"{network.get('energy_aggregation', 'sum')} over atoms of {scale:g} x readout + {shift:g}"
+    sign = "-" if shift < 0 else "+"
+    energy = f"{network.get('energy_aggregation', 'sum')} over atoms of {scale:g} x readout {sign} {abs(shift):g}"
     if network.get("reference_energies"):
         energy += " + reference energy of the type"
     return [
