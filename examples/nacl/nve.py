@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.io import read
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 from evaluate import HERE, calculator
@@ -24,7 +24,7 @@ from evaluate import HERE, calculator
 def equilibrate(atoms: Atoms, temperature: float, step: float, steps: int, rng: np.random.Generator) -> None:
     """Bring perfect sites to a temperature in K, by Langevin dynamics in steps of ASE's time units."""
     # From perfect sites, half of the kinetic energy turns into potential energy.
-    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * temperature, rng=rng)
+    thermalize_momenta(atoms, temperature_K=2 * temperature, rng=rng)
     friction = 0.02 / units.fs
     Langevin(atoms, step, temperature_K=temperature, friction=friction, fixcm=False, rng=rng).run(steps)
     Stationary(atoms)
