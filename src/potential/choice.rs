@@ -9,8 +9,8 @@ use crate::filter::Tables;
 use crate::model::Model;
 use crate::{Error, Result};
 
-/// Error of tables, see [`Tables::bound`], that float32 arithmetic makes itself.
-const SINGLE_TOLERANCE: f64 = 2e-6;
+/// Error of tables, see [`Tables::bound`], that is less than float32 arithmetic makes itself.
+const SINGLE_TOLERANCE: f64 = 5e-7;
 /// The least error that tables reach in float64 with a few thousand knots.
 const DOUBLE_TOLERANCE: f64 = 1e-10;
 

@@ -28,11 +28,11 @@ class Precision:
         return {"precision": self.name, "filters": self.filters}
 
 
-# With tables: what the interpolation leaves. Single: rounding of float32 through the blocks as well.
+# With tables: what the interpolation leaves. Single: rounding of float32 through the blocks.
 PRECISIONS = [
     Precision("double", "exact", 1e-11, 1e-11),
-    Precision("double", "auto", 1e-7, 1e-7),
-    Precision("single", "auto", 2e-6, 2e-5),
+    Precision("double", "table", 1e-8, 1e-8),
+    Precision("single", "auto", 2e-6, 5e-6),
 ]
 
 
