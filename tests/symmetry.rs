@@ -5,10 +5,11 @@ mod common;
 
 use common::random_model::RandomModel;
 use common::random_system::{random_crystal, random_system};
-use common::system::{ALL, System, Vector, add, cross, dot, largest, norm, potential, sub};
+use common::system::{
+    System, Vector, add, compute_batch, cross, dot, largest, norm, potential, sub,
+};
 use fastrand::Rng;
 use flashschnet::engine::Results;
-use flashschnet::potential::Structures;
 
 const NETWORKS: u64 = 60;
 
@@ -224,28 +225,8 @@ fn twice_the_cell_has_twice_the_energy() {
 fn a_batch_is_its_structures_to_the_bit() {
     for_each_network(|rng, model| {
         let systems: Vec<System> = (0..4).map(|_| random_system(rng, model)).collect();
-        let open = [[0.0; 3]; 3];
-        let mut offsets = vec![0];
-        for system in &systems {
-            offsets.push(offsets[offsets.len() - 1] + system.positions.len());
-        }
-        let positions: Vec<_> = systems.iter().flat_map(|s| s.positions.clone()).collect();
-        let types: Vec<_> = systems.iter().flat_map(|s| s.types.clone()).collect();
-        let cells: Vec<_> = systems.iter().map(|s| s.cell.unwrap_or(open)).collect();
-        let periodic: Vec<_> = systems.iter().map(|s| s.periodic).collect();
-        let structures = Structures {
-            offsets: &offsets,
-            positions: &positions,
-            types: &types,
-            cells: &cells,
-            periodic: &periodic,
-            excluded: None,
-        };
         for skin in [0.0, 0.4] {
-            let batch = potential(&model.model, skin)
-                .compute(&structures, ALL)
-                .expect("a valid batch")
-                .clone();
+            let batch = compute_batch(&mut potential(&model.model, skin), &systems);
             let mut joined = Results::default();
             for system in &systems {
                 let single = system.compute(&mut potential(&model.model, skin));
