@@ -19,6 +19,9 @@ PIP := $(VENV)/bin/python -m pip --quiet
 DEMO ?=
 CHECK ?=
 BENCH_NEIGHBORS ?= --sides 10 22 46 --runs 3
+BENCH_ENGINE ?= --quick
+# 1: install PyTorch, to be timed beside the library.
+BENCH_TORCH ?=
 
 CORE := Cargo.toml Cargo.lock $(shell find src include -type f)
 PACKAGE := $(shell find bindings/python -path '*/tests' -prune -o -path '*/_lib' -prune -o \
@@ -27,7 +30,7 @@ PACKAGE := $(shell find bindings/python -path '*/tests' -prune -o -path '*/_lib'
 help:
 	@echo 'make demo    about a minute of molecular dynamics of NaCl through ASE; trajectory and picture in demo/'
 	@echo 'make check   every test and lint, with a summary at the end'
-	@echo 'make bench   benchmarks, with other libraries beside this one'
+	@echo 'make bench   benchmarks, with other libraries beside this one; BENCH_TORCH=1 installs PyTorch for it'
 	@echo 'make clean   remove what the above made: .venv, target, demo'
 
 demo: $(VENV)/demo.stamp $(VENV)/package.stamp
@@ -36,9 +39,10 @@ demo: $(VENV)/demo.stamp $(VENV)/package.stamp
 check: $(VENV)/check.stamp $(VENV)/demo.stamp $(VENV)/package.stamp
 	@$(VENV)/bin/python tests/check.py $(CHECK)
 
-bench: $(VENV)/bench.stamp $(VENV)/package.stamp
+bench: $(VENV)/bench.stamp $(VENV)/package.stamp $(if $(filter 1,$(BENCH_TORCH)),$(VENV)/torch.stamp)
 	cargo bench --locked --bench neighbors
 	$(VENV)/bin/python benches/neighbors_peers.py $(BENCH_NEIGHBORS)
+	$(VENV)/bin/python benches/engine.py $(BENCH_ENGINE)
 
 clean:
 	rm -rf $(VENV) target demo
@@ -63,6 +67,10 @@ $(VENV)/check.stamp: tests/requirements.txt bindings/python/pyproject.toml | $(V
 
 $(VENV)/bench.stamp: benches/requirements.txt | $(VENV)/bin/python
 	@$(PIP) install -r $<
+	@touch $@
+
+$(VENV)/torch.stamp: benches/requirements-torch.txt | $(VENV)/bin/python
+	@$(PIP) install -r $< --extra-index-url https://download.pytorch.org/whl/cpu
 	@touch $@
 
 # Built here first, since pip shows nothing of the minute it takes.
