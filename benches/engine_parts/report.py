@@ -64,7 +64,7 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def faster(row: Row, rows: list[Row]) -> str:
-    """How many times the speed of PyTorch for the same system, with as many threads or fewer, whichever suits it best."""
+    """How many times the speed of PyTorch for the same system, with what suits it best of as many threads or fewer."""
     peers = [
         per_atom(each)
         for each in rows
