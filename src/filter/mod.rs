@@ -6,9 +6,11 @@ pub mod activation;
 pub mod basis;
 pub mod envelope;
 mod exact;
+mod layer;
 mod table;
 mod tile;
 
 pub use exact::ExactFilter;
+pub use layer::Layer;
 pub use table::{ORDER, Spacing, Tables};
 pub use tile::{Tile, TileFilter};

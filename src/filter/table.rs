@@ -4,7 +4,7 @@
 //! value and slope agree at every knot and halfway between, so that W and dW/dr are continuous and dW/dr is the
 //! derivative of the W that is used. The polynomials are stored by their coefficients in the position within the interval:
 //! unlike values and slopes at knots, these lose nothing to differences of rounded numbers. Quintics rather than cubics,
-//! because at float32 accuracy they need a tenth of the knots, and reading the table costs more than arithmetic.
+//! because they need far fewer knots for float32 accuracy: such tables stay in the nearer caches.
 
 use crate::filter::{Tile, TileFilter};
 use crate::model::Network;
@@ -101,7 +101,6 @@ impl Spacing {
 #[derive(Debug, Clone)]
 pub struct Tables<T> {
     spacing: Spacing,
-    stride: usize,
     blocks: Vec<Aligned<T>>,
     bound: f64,
 }
@@ -160,15 +159,10 @@ impl<T: Real> Tables<T> {
         self.bound
     }
 
-    /// The table of distinct block `block`: for every interval [`ORDER`] rows of [`Tables::stride`] numbers, the
+    /// The table of distinct block `block`: for every interval [`ORDER`] rows of numbers, padded,, the
     /// coefficients of 1, t, t², ….
     pub fn block(&self, block: usize) -> &[T] {
         &self.blocks[block]
-    }
-
-    /// Distance of rows.
-    pub fn stride(&self) -> usize {
-        self.stride
     }
 
     fn tabulate(filters: &Exact, spacing: Spacing) -> Self {
@@ -183,7 +177,6 @@ impl<T: Real> Tables<T> {
             .fold(0.0, f64::max);
         Self {
             spacing,
-            stride,
             blocks,
             bound,
         }

@@ -2,8 +2,9 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::model::{Activation, Basis, Dense, Envelope, Network};
-use crate::simd::{Aligned, Matrix, Real, padded, product};
+use super::Layer;
+use crate::model::{Activation, Basis, Envelope, Network};
+use crate::simd::{Aligned, Real, padded};
 
 /// The filter of one interaction block, ready to be evaluated in `T`.
 #[derive(Debug, Clone)]
@@ -14,14 +15,6 @@ pub struct TileFilter<T> {
     cutoff: f64,
     activation: Activation,
     layers: Vec<Layer<T>>,
-}
-
-#[derive(Debug, Clone)]
-struct Layer<T> {
-    inputs: usize,
-    outputs: usize,
-    weight: Vec<T>,
-    bias: Option<Vec<T>>,
 }
 
 /// Values and slopes of a tile; the memory is kept from tile to tile.
@@ -97,35 +90,28 @@ impl<T: Real> TileFilter<T> {
     #[inline(always)]
     fn apply(&self, layer: &Layer<T>, last: bool, rows: usize, slopes: bool, tile: &mut Tile<T>) {
         let stride = self.stride();
-        let shape = (rows, layer.outputs, layer.inputs);
-        let weight = Matrix::transposed(&layer.weight, layer.inputs);
-        product(
-            shape,
-            Matrix::rows(&tile.value, stride),
-            weight,
+        layer.apply(
+            rows,
+            &tile.value,
+            stride,
             &mut tile.next_value,
             stride,
             false,
         );
         if slopes {
-            product(
-                shape,
-                Matrix::rows(&tile.slope, stride),
-                weight,
+            layer.apply_linear(
+                rows,
+                &tile.slope,
+                stride,
                 &mut tile.next_slope,
                 stride,
                 false,
             );
         }
-        for row in 0..rows {
-            let range = row * stride..row * stride + layer.outputs;
-            let value = &mut tile.next_value[range.clone()];
-            if let Some(bias) = &layer.bias {
-                for (value, &bias) in value.iter_mut().zip(bias) {
-                    *value = value.plus(bias);
-                }
-            }
-            if !last {
+        if !last {
+            for row in 0..rows {
+                let range = row * stride..row * stride + layer.outputs;
+                let value = &mut tile.next_value[range.clone()];
                 if slopes {
                     self.activation
                         .apply_with_slope(value, &mut tile.next_slope[range]);
@@ -160,18 +146,6 @@ impl<T: Real> TileFilter<T> {
             value
                 .iter_mut()
                 .for_each(|value| *value = value.times(envelope));
-        }
-    }
-}
-
-impl<T: Real> Layer<T> {
-    fn new(layer: &Dense) -> Self {
-        let round = |values: &[f64]| values.iter().map(|&value| T::from_f64(value)).collect();
-        Self {
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            weight: round(&layer.weight),
-            bias: layer.bias.as_deref().map(round),
         }
     }
 }

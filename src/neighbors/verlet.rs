@@ -145,16 +145,6 @@ impl VerletList {
         &self.list
     }
 
-    /// The cutoff of the last update; the list holds pairs up to this plus [`VerletList::skin`].
-    pub fn cutoff(&self) -> f64 {
-        self.cutoff
-    }
-
-    /// The skin of the last update.
-    pub fn skin(&self) -> f64 {
-        self.skin
-    }
-
     /// How many structures were searched since the list was made.
     pub fn searches(&self) -> u64 {
         self.searches

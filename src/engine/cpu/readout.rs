@@ -3,7 +3,7 @@
 use pulp::Arch;
 
 use super::rows::Array;
-use super::weights::Layer;
+use crate::filter::Layer;
 use crate::model::Activation;
 use crate::simd::Real;
 

@@ -1,18 +1,8 @@
 //! The weights of a network, rounded once to the engine's precision.
 
-use crate::model::{Dense, Network};
-use crate::simd::{Aligned, Matrix, Real, padded, product};
-
-/// An affine layer.
-#[derive(Debug, Clone)]
-pub(super) struct Layer<T> {
-    pub inputs: usize,
-    pub outputs: usize,
-    weight: Vec<T>,
-    /// weightᵀ: products are quickest where the matrix's numbers lie along the result's rows.
-    transposed: Vec<T>,
-    bias: Option<Vec<T>>,
-}
+use crate::filter::Layer;
+use crate::model::Network;
+use crate::simd::{Aligned, Real, padded};
 
 /// One interaction block without its filter.
 #[derive(Debug, Clone)]
@@ -32,77 +22,13 @@ pub(super) struct Weights<T> {
     pub readout: Vec<Layer<T>>,
 }
 
-impl<T: Real> Layer<T> {
-    fn new(layer: &Dense) -> Self {
-        Self {
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            weight: round(&layer.weight),
-            transposed: round(&transposed(layer)),
-            bias: layer.bias.as_deref().map(round),
-        }
-    }
-
-    /// out = weight · x + bias, or out += …, for `rows` rows.
-    #[inline(always)]
-    pub fn apply(
-        &self,
-        rows: usize,
-        x: &[T],
-        x_stride: usize,
-        out: &mut [T],
-        out_stride: usize,
-        accumulate: bool,
-    ) {
-        let shape = (rows, self.outputs, self.inputs);
-        let weight = Matrix::rows(&self.transposed, self.outputs);
-        product(
-            shape,
-            Matrix::rows(x, x_stride),
-            weight,
-            out,
-            out_stride,
-            accumulate,
-        );
-        if let Some(bias) = &self.bias {
-            for row in out.chunks_mut(out_stride).take(rows) {
-                for (out, &bias) in row.iter_mut().zip(bias) {
-                    *out = out.plus(bias);
-                }
-            }
-        }
-    }
-
-    /// out = weightᵀ · g, or out += …, for `rows` rows.
-    pub fn apply_transposed(
-        &self,
-        rows: usize,
-        g: &[T],
-        g_stride: usize,
-        out: &mut [T],
-        out_stride: usize,
-        accumulate: bool,
-    ) {
-        let shape = (rows, self.inputs, self.outputs);
-        let weight = Matrix::rows(&self.weight, self.inputs);
-        product(
-            shape,
-            Matrix::rows(g, g_stride),
-            weight,
-            out,
-            out_stride,
-            accumulate,
-        );
-    }
-}
-
 impl<T: Real> Weights<T> {
     pub fn new(network: &Network) -> Self {
         let (features, stride) = (
             network.description.features,
             padded::<T>(network.description.filters),
         );
-        let embedding: Vec<T> = round(&network.embedding);
+        let embedding: Vec<T> = network.embedding.iter().map(|&x| T::from_f64(x)).collect();
         let blocks: Vec<Block<T>> = network
             .blocks
             .iter()
@@ -124,14 +50,4 @@ impl<T: Real> Weights<T> {
             readout: network.readout.iter().map(Layer::new).collect(),
         }
     }
-}
-
-fn transposed(layer: &Dense) -> Vec<f64> {
-    let rows =
-        |input| (0..layer.outputs).map(move |output| layer.weight[output * layer.inputs + input]);
-    (0..layer.inputs).flat_map(rows).collect()
-}
-
-fn round<T: Real>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&value| T::from_f64(value)).collect()
 }
