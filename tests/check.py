@@ -103,6 +103,7 @@ def steps() -> list[Step]:
         Step("rustdoc", ("cargo", "doc", "--locked", "--no-deps"), environment={"RUSTDOCFLAGS": "-D warnings"}),
         Step("cargo test", cargo, count_cargo),
         Step("pytest", (python, "-m", "pytest", "-q", "-ra", "bindings/python"), count_pytest),
+        Step("link", (python, "-m", "pytest", "-q", "-ra", "tests/link"), count_pytest),
         Step("lammps", (python, "-m", "pytest", "-q", "-ra", "tests/lammps"), count_pytest),
     ]
 
@@ -170,7 +171,7 @@ def main() -> int:
     if not chosen:
         parser.error(f"there are only {', '.join(step.name for step in steps())}")
 
-    install({"valgrind": "valgrind", "shellcheck": "shellcheck"})
+    install({"valgrind": "valgrind", "shellcheck": "shellcheck", "pkg-config": "pkg-config"})
     table: list[tuple[str, Counts, float]] = []
     for step in chosen:
         print(f"\n== {step.name}: {' '.join(step.command)}", flush=True)
