@@ -53,6 +53,12 @@
 // A table of the filters and their derivatives.
 #define FSN_FILTERS_TABLE 2
 
+// A model's priors are part of every energy and force.
+#define FSN_PRIORS_ON 0
+
+// The network alone.
+#define FSN_PRIORS_OFF 1
+
 // What a function reports. Anything but `FSN_SUCCESS` leaves outputs as they were and a text in
 // `fsn_last_error`.
 typedef enum fsn_status {
@@ -133,6 +139,16 @@ typedef struct fsn_type {
   const char *name;
 } fsn_type;
 
+// One analytic prior. Set `size` to `sizeof(fsn_prior)` before `fsn_model_get_prior`.
+typedef struct fsn_prior {
+  // `sizeof(fsn_prior)`, set by the caller.
+  size_t size;
+  // Its name, valid as long as the model.
+  const char *name;
+  // Number of atoms a term joins: 2, 3 or 4.
+  size_t atoms;
+} fsn_prior;
+
 // Choices for a potential. Zero in every field but `size` is the default.
 typedef struct fsn_options {
   // `sizeof(fsn_options)`.
@@ -148,6 +164,8 @@ typedef struct fsn_options {
   // Extra radius of the potential's own neighbour lists, in the model's unit of length, so that a list
   // serves until an atom has moved half of it; 0: 1 Å; negative: none, a new list in every call.
   double skin;
+  // One of `FSN_PRIORS_*`.
+  int32_t priors;
 } fsn_options;
 
 // How a potential computes. Set `size` to `sizeof(fsn_potential_info)` before `fsn_potential_get_info`.
@@ -171,6 +189,8 @@ typedef struct fsn_potential_info {
   double skin;
   // How often its own neighbour list was built so far.
   uint64_t list_builds;
+  // Number of priors that are evaluated: 0 if the model has none or they are off.
+  size_t priors;
 } fsn_potential_info;
 
 // Independent structures, their atoms one after the other; the library finds the neighbours.
@@ -199,6 +219,10 @@ typedef struct fsn_structures {
   // `excluded_pairs` × 2 atoms, counted from 0 over the whole batch: pairs that are left out of the graph, with all
   // their periodic images. Null: none; but see `excluded_bonds` of `fsn_model_info`.
   const int32_t *excluded;
+  // `structures` numbers: which topology each structure has, those of the model's file first, then those added with
+  // `fsn_potential_add_topology`; −1 to find it by the types of its atoms. Null: all are found so. Not looked at without
+  // priors.
+  const int32_t *topologies;
 } fsn_structures;
 
 // Where results go, in the model's units; each pointer may be null. Written only if the call succeeds.
@@ -207,16 +231,40 @@ typedef struct fsn_results {
   size_t size;
   // Energy of each structure; one number for a domain: the sum over its owned atoms.
   double *energies;
-  // Energy of each atom; of each owned atom for a domain.
+  // Energy of each atom; of each owned atom for a domain. A prior's term is shared equally by its atoms.
   double *atom_energies;
   // Atoms × 3: forces, −dE/dr. A domain's ghosts have theirs too, to be added to their owners' by the host.
   double *forces;
   // Structures × 3 × 3, row-major: virials, −dE/dε for a strain ε that takes r to (1 + ε) r. The stress is
   // −virial / volume. Symmetric up to rounding.
   double *virials;
-  // Atoms × 3 × 3, row-major: each atom's share of the virial, half of every pair's to either atom; ghosts too.
+  // Atoms × 3 × 3, row-major: each atom's share of the virial, half of every pair's to either atom, an
+  // equal part of every prior's term to each of its atoms; ghosts too.
   double *atom_virials;
+  // Structures × (1 + priors): the energy of the network, then of each prior in the model's order; `priors` of
+  // `fsn_potential_info` says how many. Refused for a domain, where priors are not evaluated.
+  double *term_energies;
 } fsn_results;
+
+// A molecule that the model's file does not have, by the terms of its priors.
+typedef struct fsn_topology {
+  // `sizeof(fsn_topology)`.
+  size_t size;
+  // What it is called in error texts. Null: nothing.
+  const char *name;
+  // Number of atoms.
+  size_t atoms;
+  // `atoms` types: the model's own integers.
+  const int32_t *types;
+  // Number of term lists. Every prior of the model needs one, which may be empty.
+  size_t lists;
+  // `lists` names of priors.
+  const char *const *priors;
+  // `lists` numbers of terms.
+  const size_t *counts;
+  // `lists` arrays of `counts` × (atoms of a term) atoms, counted from 0.
+  const int32_t *const *terms;
+} fsn_topology;
 
 // A host's own neighbour list, in compressed rows: for every owned atom all its neighbours within the model's
 // cutoff or more, each pair in both rows (a full list), periodic images as ghost atoms.
@@ -331,6 +379,14 @@ enum fsn_status fsn_model_get_info(const struct fsn_model *model, struct fsn_mod
 // `model` is a live handle; `kind` has as many writable bytes as its `size` says.
 enum fsn_status fsn_model_get_type(const struct fsn_model *model, size_t index, struct fsn_type *kind);
 
+// Fills `*prior` with prior number `index`, from 0 to `priors` − 1 of `fsn_model_info`. Errors: `FSN_INVALID_ARGUMENT`.
+//
+// The caller's part:
+// `model` is a live handle; `prior` has as many writable bytes as its `size` says.
+enum fsn_status fsn_model_get_prior(const struct fsn_model *model,
+                                    size_t index,
+                                    struct fsn_prior *prior);
+
 // The model's description, the JSON of docs/model-format.md, valid as long as the model; null for a null model.
 //
 // The caller's part:
@@ -338,7 +394,8 @@ enum fsn_status fsn_model_get_type(const struct fsn_model *model, size_t index, 
 const char *fsn_model_description(const struct fsn_model *model);
 
 // Sets one choice from its text, as hosts find it in their inputs: `key` is "device" (auto, cpu, cuda or gpu), "precision" (single,
-// double, half), "filters" (auto, exact, table), "threads" (a number from 1 on) or "skin" (a length, 0 for none).
+// double, half), "filters" (auto, exact, table), "threads" (a number from 1 on), "skin" (a length, 0 for none) or "priors"
+// (on, off).
 //
 // Errors: `FSN_INVALID_ARGUMENT`, with a text that lists what is accepted; `options` is then unchanged.
 //
@@ -352,7 +409,8 @@ enum fsn_status fsn_options_set(struct fsn_options *options,
 // Makes a potential of a model. `options` may be null: all defaults.
 //
 // On success `*potential` is a new handle, to be freed with `fsn_potential_free`. Errors: `FSN_UNSUPPORTED` for a
-// choice that no engine of this build offers, `FSN_INVALID_ARGUMENT` for one that makes no sense.
+// choice that no engine of this build offers, `FSN_INVALID_ARGUMENT` for one that makes no sense, `FSN_MODEL_ERROR` if a
+// term of a prior finds no parameters for the types it joins.
 //
 // The caller's part:
 // `model` is a live handle; `options` is null or has as many readable bytes as its `size` says; `potential` is writable.
@@ -372,7 +430,9 @@ void fsn_potential_free(struct fsn_potential *potential);
 // `potential` is a live handle; `info` has as many writable bytes as its `size` says.
 enum fsn_status fsn_potential_get_info(const struct fsn_potential *potential, struct fsn_potential_info *info);
 
-// Computes independent structures. The neighbour list is kept from call to call and made anew only when an atom has
+// Computes independent structures: the network's energy plus that of the model's priors, unless they are off. Priors
+// need to know the terms of every structure, its topology; see `topologies` of `fsn_structures`. In a periodic structure
+// they join nearest images. The neighbour list is kept from call to call and made anew only when an atom has
 // moved more than half the skin, or atoms, cells or periodicity have changed.
 //
 // Errors: `FSN_INVALID_ARGUMENT` (not finite, unknown type, two atoms at one point, a periodic cell of zero volume, …; the
@@ -385,6 +445,19 @@ enum fsn_status fsn_potential_compute(struct fsn_potential *potential,
                                       const struct fsn_structures *structures,
                                       const struct fsn_results *results);
 
+// Adds a molecule to those a potential can evaluate priors for; parameters are found by the types of the atoms of each
+// term. On success `*number` is what `topologies` of `fsn_structures` calls it.
+//
+// Structures with the same types find it by themselves, unless another topology of these types has different terms.
+// Errors: `FSN_INVALID_ARGUMENT` (the text names prior, term, atom or type), `FSN_UNSUPPORTED` without priors.
+//
+// The caller's part:
+// `potential` is a live handle; `topology` has as many readable bytes as its `size` says, its arrays the lengths stated
+// there, and its strings end in a null byte; `number` is writable.
+enum fsn_status fsn_potential_add_topology(struct fsn_potential *potential,
+                                           const struct fsn_topology *topology,
+                                           int32_t *number);
+
 // Takes over a host's neighbour list for `fsn_potential_compute_domain`: a copy is made, so call it when the list has
 // changed, not every step. On an error the list set before is kept.
 //
@@ -393,7 +466,8 @@ enum fsn_status fsn_potential_compute(struct fsn_potential *potential,
 // stated there.
 enum fsn_status fsn_potential_set_neighbors(struct fsn_potential *potential, const struct fsn_neighbors *neighbors);
 
-// Computes a host's domain with the list set before. Errors: as `fsn_potential_compute`, and `FSN_CALLBACK_ERROR` if a
+// Computes a host's domain with the list set before: the network, and not the model's priors, whose terms may reach over
+// several domains and which hosts evaluate as bonded terms of their own. Errors: as `fsn_potential_compute`, and `FSN_CALLBACK_ERROR` if a
 // callback returned anything but 0.
 //
 // The caller's part:

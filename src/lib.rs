@@ -9,6 +9,7 @@ pub mod filter;
 pub mod model;
 pub mod neighbors;
 pub mod potential;
+pub mod prior;
 pub mod simd;
 
 pub use error::{Error, Result};

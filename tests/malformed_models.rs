@@ -255,6 +255,15 @@ fn compute(model: Model) {
     use flashschnet::engine::Wanted;
     use flashschnet::potential::{Options, Potential, Precision, Structures};
     let kind = model.description().types[0].index;
+    // A molecule of the file, for its priors, if it has one.
+    let types = match model.structures().offsets[..] {
+        [_, end, ..] if end <= 64 => model.structures().types[..end].to_vec(),
+        _ => vec![kind; 2],
+    };
+    let positions: Vec<_> = (0..types.len())
+        .map(|atom| atom as f64)
+        .map(|x| [x, 0.3 * x.sin(), 0.2 * (2.0 * x).cos()])
+        .collect();
     let excluded = (model.description().excluded_bonds > 0).then_some(&[][..]);
     let options = Options {
         precision: Precision::Double,
@@ -264,12 +273,13 @@ fn compute(model: Model) {
         return;
     };
     let structures = Structures {
-        offsets: &[0, 2],
-        positions: &[[0.0; 3], [1.0, 0.2, 0.1]],
-        types: &[kind; 2],
+        offsets: &[0, types.len()],
+        positions: &positions,
+        types: &types,
         cells: &[],
         periodic: &[],
         excluded,
+        topologies: None,
     };
     let wanted = Wanted {
         forces: true,

@@ -59,6 +59,7 @@ fn potential(model: Shared<fsn_model>) -> Shared<fsn_potential> {
         filters: FSN_FILTERS_EXACT,
         threads: 0,
         skin: 0.0,
+        priors: FSN_PRIORS_ON,
     };
     let mut potential = ptr::null_mut();
     // SAFETY: the model is live, the rest is of this function.
@@ -90,6 +91,7 @@ fn compute_types(
         periodic: ptr::null(),
         excluded_pairs: 0,
         excluded: ptr::null(),
+        topologies: ptr::null(),
     };
     let (mut energy, mut forces) = (0.0, [0.0; 9]);
     let results = fsn_results {
@@ -99,6 +101,7 @@ fn compute_types(
         forces: forces.as_mut_ptr(),
         virials: ptr::null_mut(),
         atom_virials: ptr::null_mut(),
+        term_energies: ptr::null_mut(),
     };
     // SAFETY: the potential is live, the arrays have three atoms.
     match unsafe { fsn_potential_compute(potential.get(), &structures, &results) } {

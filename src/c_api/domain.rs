@@ -127,7 +127,8 @@ pub unsafe extern "C" fn fsn_potential_set_neighbors(
     })
 }
 
-/// Computes a host's domain with the list set before. Errors: as `fsn_potential_compute`, and `FSN_CALLBACK_ERROR` if a
+/// Computes a host's domain with the list set before: the network, and not the model's priors, whose terms may reach over
+/// several domains and which hosts evaluate as bonded terms of their own. Errors: as `fsn_potential_compute`, and `FSN_CALLBACK_ERROR` if a
 /// callback returned anything but 0.
 ///
 /// # Safety
@@ -144,6 +145,11 @@ pub unsafe extern "C" fn fsn_potential_compute_domain(
         let mut potential = unsafe { arrays::required(potential, "potential") }?.lock();
         // SAFETY: by this function's contract.
         let (given, out) = unsafe { (structs::read(domain)?, structs::read(results)?) };
+        if !out.term_energies.is_null() {
+            return Err(Error::unsupported(
+                "term_energies of a domain: priors are not evaluated there",
+            ));
+        }
         // SAFETY: by this function's contract.
         let (positions, types) = unsafe {
             (

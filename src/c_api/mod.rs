@@ -10,3 +10,4 @@ pub mod results;
 pub mod status;
 mod structs;
 pub mod structures;
+pub mod topology;

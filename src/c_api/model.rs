@@ -19,6 +19,7 @@ pub struct fsn_model {
     length_unit: CString,
     energy_unit: CString,
     type_names: Vec<CString>,
+    prior_names: Vec<CString>,
 }
 
 impl fsn_model {
@@ -36,6 +37,11 @@ impl fsn_model {
                 .types
                 .iter()
                 .map(|entry| text(&entry.name))
+                .collect::<Result<_>>()?,
+            prior_names: description
+                .priors
+                .iter()
+                .map(|prior| text(&prior.name))
                 .collect::<Result<_>>()?,
             model: Arc::new(model),
         })
@@ -103,6 +109,25 @@ pub struct fsn_type {
 // SAFETY: repr(C), begins with usize, zero is valid for numbers and pointers.
 unsafe impl Sized_ for fsn_type {
     const NAME: &'static str = "fsn_type";
+    const FIRST_SIZE: usize = size_of::<Self>();
+}
+
+/// One analytic prior. Set `size` to `sizeof(fsn_prior)` before `fsn_model_get_prior`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct fsn_prior {
+    /// `sizeof(fsn_prior)`, set by the caller.
+    pub size: usize,
+    /// Its name, valid as long as the model.
+    pub name: *const c_char,
+    /// Number of atoms a term joins: 2, 3 or 4.
+    pub atoms: usize,
+}
+
+// SAFETY: repr(C), begins with usize, zero is valid for numbers and pointers.
+unsafe impl Sized_ for fsn_prior {
+    const NAME: &'static str = "fsn_prior";
     const FIRST_SIZE: usize = size_of::<Self>();
 }
 
@@ -228,6 +253,36 @@ pub unsafe extern "C" fn fsn_model_get_type(
         };
         // SAFETY: by this function's contract.
         unsafe { structs::write(kind, &filled) }
+    })
+}
+
+/// Fills `*prior` with prior number `index`, from 0 to `priors` − 1 of `fsn_model_info`. Errors: `FSN_INVALID_ARGUMENT`.
+///
+/// # Safety
+/// `model` is a live handle; `prior` has as many writable bytes as its `size` says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fsn_model_get_prior(
+    model: *const fsn_model,
+    index: usize,
+    prior: *mut fsn_prior,
+) -> fsn_status {
+    guard(|| {
+        // SAFETY: by this function's contract.
+        let handle = unsafe { arrays::required(model, "model") }?;
+        let priors = &handle.model.description().priors;
+        let entry = priors.get(index).ok_or_else(|| {
+            Error::invalid(format!(
+                "there is no prior number {index}, the model has {}",
+                priors.len()
+            ))
+        })?;
+        let filled = fsn_prior {
+            size: 0,
+            name: handle.prior_names[index].as_ptr(),
+            atoms: entry.kind.atoms(),
+        };
+        // SAFETY: by this function's contract.
+        unsafe { structs::write(prior, &filled) }
     })
 }
 

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::arrays;
 use super::status::{fsn_status, guard};
 use super::structs::{self, Sized_};
-use crate::potential::{Device, Filters, Options, Precision};
+use crate::potential::{Device, Filters, Options, Precision, PriorUse};
 use crate::{Error, Result};
 
 /// The fastest device that is there.
@@ -29,6 +29,11 @@ pub const FSN_FILTERS_EXACT: i32 = 1;
 /// A table of the filters and their derivatives.
 pub const FSN_FILTERS_TABLE: i32 = 2;
 
+/// A model's priors are part of every energy and force.
+pub const FSN_PRIORS_ON: i32 = 0;
+/// The network alone.
+pub const FSN_PRIORS_OFF: i32 = 1;
+
 /// Choices for a potential. Zero in every field but `size` is the default.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -47,16 +52,19 @@ pub struct fsn_options {
     /// Extra radius of the potential's own neighbour lists, in the model's unit of length, so that a list
     /// serves until an atom has moved half of it; 0: 1 Å; negative: none, a new list in every call.
     pub skin: f64,
+    /// One of `FSN_PRIORS_*`.
+    pub priors: i32,
 }
 
 // SAFETY: repr(C), begins with usize, zero is valid for numbers.
 unsafe impl Sized_ for fsn_options {
     const NAME: &'static str = "fsn_options";
-    const FIRST_SIZE: usize = size_of::<Self>();
+    const FIRST_SIZE: usize = std::mem::offset_of!(Self, priors);
 }
 
 /// Sets one choice from its text, as hosts find it in their inputs: `key` is "device" (auto, cpu, cuda or gpu), "precision" (single,
-/// double, half), "filters" (auto, exact, table), "threads" (a number from 1 on) or "skin" (a length, 0 for none).
+/// double, half), "filters" (auto, exact, table), "threads" (a number from 1 on), "skin" (a length, 0 for none) or "priors"
+/// (on, off).
 ///
 /// Errors: `FSN_INVALID_ARGUMENT`, with a text that lists what is accepted; `options` is then unchanged.
 ///
@@ -130,6 +138,15 @@ pub(super) fn read_options(given: &fsn_options) -> Result<Options> {
         } else {
             Some(given.skin)
         },
+        priors: match given.priors {
+            FSN_PRIORS_ON => PriorUse::On,
+            FSN_PRIORS_OFF => PriorUse::Off,
+            other => {
+                return Err(Error::invalid(format!(
+                    "priors is {other}, not one of FSN_PRIORS_*"
+                )));
+            }
+        },
     })
 }
 
@@ -157,6 +174,10 @@ fn write_options(options: &Options) -> Result<fsn_options> {
             None => 0.0,
             Some(0.0) => -1.0,
             Some(skin) => skin,
+        },
+        priors: match options.priors {
+            PriorUse::On => FSN_PRIORS_ON,
+            PriorUse::Off => FSN_PRIORS_OFF,
         },
     })
 }

@@ -52,18 +52,21 @@ pub struct fsn_potential_info {
     pub skin: f64,
     /// How often its own neighbour list was built so far.
     pub list_builds: u64,
+    /// Number of priors that are evaluated: 0 if the model has none or they are off.
+    pub priors: usize,
 }
 
 // SAFETY: repr(C), begins with usize, zero is valid for numbers.
 unsafe impl Sized_ for fsn_potential_info {
     const NAME: &'static str = "fsn_potential_info";
-    const FIRST_SIZE: usize = size_of::<Self>();
+    const FIRST_SIZE: usize = std::mem::offset_of!(Self, priors);
 }
 
 /// Makes a potential of a model. `options` may be null: all defaults.
 ///
 /// On success `*potential` is a new handle, to be freed with `fsn_potential_free`. Errors: `FSN_UNSUPPORTED` for a
-/// choice that no engine of this build offers, `FSN_INVALID_ARGUMENT` for one that makes no sense.
+/// choice that no engine of this build offers, `FSN_INVALID_ARGUMENT` for one that makes no sense, `FSN_MODEL_ERROR` if a
+/// term of a prior finds no parameters for the types it joins.
 ///
 /// # Safety
 /// `model` is a live handle; `options` is null or has as many readable bytes as its `size` says; `potential` is writable.
@@ -128,13 +131,16 @@ pub unsafe extern "C" fn fsn_potential_get_info(
             table_bound: potential.table().map_or(0.0, |table| table.bound),
             skin: potential.skin(),
             list_builds: potential.builds(),
+            priors: potential.priors(),
         };
         // SAFETY: by this function's contract.
         unsafe { structs::write(info, &filled) }
     })
 }
 
-/// Computes independent structures. The neighbour list is kept from call to call and made anew only when an atom has
+/// Computes independent structures: the network's energy plus that of the model's priors, unless they are off. Priors
+/// need to know the terms of every structure, its topology; see `topologies` of `fsn_structures`. In a periodic structure
+/// they join nearest images. The neighbour list is kept from call to call and made anew only when an atom has
 /// moved more than half the skin, or atoms, cells or periodicity have changed.
 ///
 /// Errors: `FSN_INVALID_ARGUMENT` (not finite, unknown type, two atoms at one point, a periodic cell of zero volume, …; the
@@ -157,6 +163,8 @@ pub unsafe extern "C" fn fsn_potential_compute(
         let results = potential.compute(&view.structures(), wanted(&out)?)?;
         // SAFETY: by this function's contract.
         unsafe { write_results(&out, results) };
+        // SAFETY: by this function's contract.
+        unsafe { arrays::write(out.term_energies, potential.term_energies()) };
         Ok(())
     })
 }

@@ -14,21 +14,25 @@ pub struct fsn_results {
     pub size: usize,
     /// Energy of each structure; one number for a domain: the sum over its owned atoms.
     pub energies: *mut f64,
-    /// Energy of each atom; of each owned atom for a domain.
+    /// Energy of each atom; of each owned atom for a domain. A prior's term is shared equally by its atoms.
     pub atom_energies: *mut f64,
     /// Atoms × 3: forces, −dE/dr. A domain's ghosts have theirs too, to be added to their owners' by the host.
     pub forces: *mut f64,
     /// Structures × 3 × 3, row-major: virials, −dE/dε for a strain ε that takes r to (1 + ε) r. The stress is
     /// −virial / volume. Symmetric up to rounding.
     pub virials: *mut f64,
-    /// Atoms × 3 × 3, row-major: each atom's share of the virial, half of every pair's to either atom; ghosts too.
+    /// Atoms × 3 × 3, row-major: each atom's share of the virial, half of every pair's to either atom, an
+    /// equal part of every prior's term to each of its atoms; ghosts too.
     pub atom_virials: *mut f64,
+    /// Structures × (1 + priors): the energy of the network, then of each prior in the model's order; `priors` of
+    /// `fsn_potential_info` says how many. Refused for a domain, where priors are not evaluated.
+    pub term_energies: *mut f64,
 }
 
 // SAFETY: repr(C), begins with usize, zero is valid for numbers and pointers.
 unsafe impl Sized_ for fsn_results {
     const NAME: &'static str = "fsn_results";
-    const FIRST_SIZE: usize = size_of::<Self>();
+    const FIRST_SIZE: usize = std::mem::offset_of!(Self, term_energies);
 }
 
 /// What the caller has room for.
@@ -38,6 +42,7 @@ pub(super) fn wanted(out: &fsn_results) -> Result<Wanted> {
     check_output(out.forces, "forces")?;
     check_output(out.virials, "virials")?;
     check_output(out.atom_virials, "atom_virials")?;
+    check_output(out.term_energies, "term_energies")?;
     Ok(Wanted {
         forces: !out.forces.is_null(),
         virials: !out.virials.is_null(),

@@ -34,12 +34,16 @@ pub struct fsn_structures {
     /// `excluded_pairs` × 2 atoms, counted from 0 over the whole batch: pairs that are left out of the graph, with all
     /// their periodic images. Null: none; but see `excluded_bonds` of `fsn_model_info`.
     pub excluded: *const i32,
+    /// `structures` numbers: which topology each structure has, those of the model's file first, then those added with
+    /// `fsn_potential_add_topology`; −1 to find it by the types of its atoms. Null: all are found so. Not looked at without
+    /// priors.
+    pub topologies: *const i32,
 }
 
 // SAFETY: repr(C), begins with usize, zero is valid for numbers and pointers.
 unsafe impl Sized_ for fsn_structures {
     const NAME: &'static str = "fsn_structures";
-    const FIRST_SIZE: usize = size_of::<Self>();
+    const FIRST_SIZE: usize = std::mem::offset_of!(Self, topologies);
 }
 
 /// A caller's structures as slices, and what had to be converted.
@@ -51,6 +55,7 @@ pub(super) struct View<'a> {
     cells: &'a [[[f64; 3]; 3]],
     periodic: Vec<[bool; 3]>,
     excluded: Option<&'a [[i32; 2]]>,
+    topologies: Option<&'a [i32]>,
 }
 
 impl View<'_> {
@@ -62,6 +67,7 @@ impl View<'_> {
             cells: self.cells,
             periodic: &self.periodic,
             excluded: self.excluded,
+            topologies: self.topologies,
         }
     }
 }
@@ -106,6 +112,7 @@ pub(super) unsafe fn read<'a>(
                 .map(|directions| directions.map(|periodic| periodic != 0))
                 .collect(),
             excluded: optional(given.excluded.cast(), given.excluded_pairs, "excluded")?,
+            topologies: optional(given.topologies, count, "topologies")?,
         })
     }
 }

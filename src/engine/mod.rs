@@ -187,10 +187,7 @@ pub trait Engine: Send {
 /// # Errors
 /// [`Error::Unsupported`] if the model has none.
 pub fn network(model: &Model) -> Result<&Network> {
-    model.network().ok_or_else(|| {
-        Error::unsupported(format!(
-            "{} has no network, only priors, and priors are not evaluated",
-            model.name()
-        ))
-    })
+    model
+        .network()
+        .ok_or_else(|| Error::unsupported(format!("{} has no network, only priors", model.name())))
 }

@@ -1,4 +1,4 @@
-//! Parameters and term lists of a model's analytic priors, checked but not evaluated here.
+//! Parameters and term lists of a model's analytic priors, checked; the room `prior` evaluates them.
 
 use super::description::{Description, Lookup, PriorDescription};
 use super::tensors::Tensors;

@@ -61,6 +61,16 @@ impl Cell {
         lattice::independent(&self.vectors).then(|| lattice::determinant(&self.vectors).abs())
     }
 
+    /// The shortest vector that leads from one atom to the nearest image of another, of one that leads to any image.
+    #[inline]
+    pub fn nearest(&self, d: Vector) -> Vector {
+        if self.lattice.rank == 0 {
+            d
+        } else {
+            self.lattice.nearest(d)
+        }
+    }
+
     pub(super) fn lattice(&self) -> &Lattice {
         &self.lattice
     }

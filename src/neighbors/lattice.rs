@@ -75,6 +75,39 @@ impl Lattice {
         (vector, shift)
     }
 
+    /// The shortest of `d` and all vectors that differ from it by a translation.
+    pub fn nearest(&self, d: Vector) -> Vector {
+        let mut centred = d;
+        for r in 0..self.rank {
+            let steps = dot(&self.dual[r], &d).round();
+            for (value, step) in centred.iter_mut().zip(self.basis[r]) {
+                *value -= steps * step;
+            }
+        }
+        // No translation is shorter than the lowest height, so that nothing within half of it has a shorter image.
+        let lowest = (0..self.rank)
+            .map(|r| self.height(r))
+            .fold(f64::MAX, f64::min);
+        let mut best = centred;
+        if 4.0 * norm2(&centred) > lowest * lowest {
+            let reach = |r: usize| if r < self.rank { -1..=1 } else { 0..=0 };
+            for (x, y, z) in
+                reach(0).flat_map(|x| reach(1).flat_map(move |y| reach(2).map(move |z| (x, y, z))))
+            {
+                let (step, _) = self.translation([x, y, z].map(f64::from));
+                let image = [
+                    centred[0] + step[0],
+                    centred[1] + step[1],
+                    centred[2] + step[2],
+                ];
+                if norm2(&image) < norm2(&best) {
+                    best = image;
+                }
+            }
+        }
+        best
+    }
+
     /// Distance between the two faces of the reduced cell that direction `r` crosses.
     pub fn height(&self, r: usize) -> f64 {
         1.0 / norm(&self.dual[r])

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::options::{Device, Filters, Options, Precision};
+use super::terms::NoNetwork;
 use crate::engine::cpu::{self, CpuEngine, CpuReal};
 use crate::engine::{Engine, network};
 use crate::filter::Tables;
@@ -32,6 +33,9 @@ pub(super) struct Choice {
 
 impl Choice {
     pub fn new(model: &Arc<Model>, options: Options) -> Result<Self> {
+        if model.network().is_none() {
+            return Ok(Self::without_network(options));
+        }
         if options.device == Device::Cuda {
             return Err(Error::unsupported(
                 "device cuda: this build has no CUDA engine; use device cpu or auto",
@@ -43,6 +47,21 @@ impl Choice {
             Precision::Half => Err(Error::unsupported(
                 "precision half: no engine has 16-bit weights yet; use single or double",
             )),
+        }
+    }
+
+    /// Nothing but priors, which are evaluated in float64 by one thread whatever the engine.
+    fn without_network(options: Options) -> Self {
+        Self {
+            engine: Box::new(NoNetwork),
+            options: Options {
+                device: Device::Cpu,
+                precision: Precision::Double,
+                filters: Filters::Exact,
+                threads: Some(1),
+                ..options
+            },
+            table: None,
         }
     }
 }

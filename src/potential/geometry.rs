@@ -88,6 +88,7 @@ mod tests {
             cells: &[],
             periodic: &[],
             excluded: None,
+            topologies: None,
         };
         assert_eq!(neighbor_list(&structures, 2.0).unwrap().neighbors, [1, 0]);
     }

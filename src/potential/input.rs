@@ -18,6 +18,8 @@ pub struct Structures<'a> {
     pub periodic: &'a [[bool; 3]],
     /// Pairs of atoms that are left out of the graph, counted over the whole batch.
     pub excluded: Option<&'a [[i32; 2]]>,
+    /// Number of each structure's topology, [`crate::prior::FIND`] to find it by types; `None`: all are found.
+    pub topologies: Option<&'a [i32]>,
 }
 
 /// A host's full neighbour list: every owned atom with all its neighbours, ghosts among them.

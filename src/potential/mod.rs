@@ -6,13 +6,14 @@ mod exclusions;
 mod geometry;
 mod input;
 mod options;
+mod terms;
 
 use std::sync::Arc;
 
 pub use choice::TableInfo;
 pub use geometry::neighbor_list;
 pub use input::{Domain, HostNeighbors, Structures};
-pub use options::{Device, Filters, Options, Precision};
+pub use options::{Device, Filters, Options, Precision, PriorUse};
 
 use self::choice::Choice;
 use self::domain::DomainList;
@@ -20,6 +21,7 @@ use self::exclusions::Exclusions;
 use crate::engine::{Engine, Exchange, Graph, Images, Results, Wanted, network};
 use crate::model::{Aggregation, Model, Network};
 use crate::neighbors::{Cell, NeighborList, VerletList};
+use crate::prior::{Priors, TermList};
 use crate::{Error, Result};
 
 const DEFAULT_SKIN_IN_ANGSTROM: f64 = 1.0;
@@ -40,21 +42,25 @@ pub struct Potential {
     exclusions: Exclusions,
     builds: u64,
     domain: Option<DomainList>,
+    priors: Option<Priors>,
     results: Results,
+    /// Energies of network and priors, structure by structure.
+    by_term: Vec<f64>,
 }
 
 impl Potential {
     /// A potential for `model`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a choice that no engine offers, [`Error::InvalidArgument`] for one that makes no sense.
+    /// [`Error::Unsupported`] for a choice that no engine offers, [`Error::InvalidArgument`] for one that makes no sense,
+    /// [`Error::Model`] if a term of a prior finds no parameters.
     pub fn new(model: Arc<Model>, options: Options) -> Result<Self> {
         let skin = check_options(&model, &options)?;
         let choice = Choice::new(&model, options)?;
-        Ok(Self::with_choice(model, skin, choice))
+        Self::with_choice(model, skin, choice)
     }
 
-    /// A potential for `model` that computes with `engine`; of `options`, only the skin is used.
+    /// A potential for `model` that computes with `engine`; of `options`, only skin and priors are used.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a skin that makes no sense, [`Error::Unsupported`] if the model has no network.
@@ -65,7 +71,7 @@ impl Potential {
     ) -> Result<Self> {
         network(&model)?;
         let skin = check_options(&model, &options)?;
-        Ok(Self::with_choice(
+        Self::with_choice(
             model,
             skin,
             Choice {
@@ -73,16 +79,23 @@ impl Potential {
                 options,
                 table: None,
             },
-        ))
+        )
     }
 
-    fn with_choice(model: Arc<Model>, skin: f64, choice: Choice) -> Self {
+    fn with_choice(model: Arc<Model>, skin: f64, choice: Choice) -> Result<Self> {
         let Choice {
             engine,
             options,
             table,
         } = choice;
-        Self {
+        let priors = match options.priors {
+            PriorUse::On => Priors::new(&model)?,
+            PriorUse::Off => None,
+        };
+        if priors.is_none() {
+            network(&model)?;
+        }
+        Ok(Self {
             model,
             options,
             skin,
@@ -94,8 +107,10 @@ impl Potential {
             exclusions: Exclusions::default(),
             builds: 0,
             domain: None,
+            priors,
             results: Results::default(),
-        }
+            by_term: Vec::new(),
+        })
     }
 
     /// The model.
@@ -123,10 +138,36 @@ impl Potential {
         self.builds
     }
 
+    /// Adds a molecule by its term lists, one for each prior, and returns its number among the topologies: those of the
+    /// model's file come first.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the prior, term, atom or type at fault; [`Error::Unsupported`] without priors.
+    pub fn add_topology(&mut self, name: &str, types: &[i32], lists: &[TermList]) -> Result<usize> {
+        let priors = self.priors.as_mut().ok_or_else(|| {
+            Error::unsupported(format!(
+                "{} has no priors, or they are off: there is nothing to add a topology for",
+                self.model.name()
+            ))
+        })?;
+        priors.add_topology(name, types, lists)
+    }
+
+    /// Number of priors that are evaluated.
+    pub fn priors(&self) -> usize {
+        self.priors.as_ref().map_or(0, Priors::count)
+    }
+
+    /// Energies of the last [`Potential::compute`] by term, row-major structures × (1 + priors): the network's, then each
+    /// prior's in the order of the file.
+    pub fn term_energies(&self) -> &[f64] {
+        &self.by_term
+    }
+
     /// Computes independent structures; neighbours are found here and kept while nothing moved too far.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] naming the atom, type or cell at fault; [`Error::Numerical`] if an energy is not finite.
+    /// [`Error::InvalidArgument`] naming the atom, type, cell or structure at fault; [`Error::Numerical`] if an energy is not finite.
     pub fn compute(&mut self, structures: &Structures, wanted: Wanted) -> Result<&Results> {
         geometry::check(structures)?;
         input::rows(
@@ -137,6 +178,9 @@ impl Potential {
         )?;
         input::finite(structures.positions)?;
         let cells = geometry::cells(structures)?;
+        if let Some(priors) = &mut self.priors {
+            priors.choose(structures.offsets, structures.types, structures.topologies)?;
+        }
         self.update_list(structures, &cells)?;
         let vectors: Vec<_> = cells.iter().map(|cell| *cell.vectors()).collect();
         let graph = Graph {
@@ -154,6 +198,13 @@ impl Potential {
         };
         self.engine
             .compute(&graph, wanted, None, &mut self.results)?;
+        terms::add(
+            self.priors.as_ref(),
+            structures,
+            &cells,
+            &mut self.results,
+            &mut self.by_term,
+        )?;
         check_results(&self.results)?;
         Ok(&self.results)
     }
@@ -167,7 +218,8 @@ impl Potential {
         Ok(())
     }
 
-    /// Computes a host's domain with the list set before.
+    /// Computes a host's domain with the list set before: the network, and not the priors, whose terms may reach over
+    /// several domains and which hosts evaluate as bonded terms of their own.
     ///
     /// Forces on ghosts are what the domain's own pairs exert on them, for the host to add to their owners;
     /// with owners given they are there already and the ghosts' are zero.
@@ -212,7 +264,12 @@ impl Potential {
     }
 
     fn update_list(&mut self, structures: &Structures, cells: &[Cell]) -> Result<()> {
-        let cutoff = network(&self.model)?.description.cutoff;
+        let Some(network) = self.model.network() else {
+            self.list.offsets.clear();
+            self.list.offsets.resize(structures.positions.len() + 1, 0);
+            return Ok(());
+        };
+        let cutoff = network.description.cutoff;
         let exclusions = match structures.excluded {
             Some(pairs) => Exclusions::new(pairs, structures.positions.len())?,
             None if self.model.description().excluded_bonds > 0 => {

@@ -38,6 +38,16 @@ pub enum Filters {
     Table,
 }
 
+/// What becomes of a model's priors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PriorUse {
+    /// They are part of every energy and force.
+    #[default]
+    On,
+    /// The network alone.
+    Off,
+}
+
 impl Device {
     const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Cuda];
 
@@ -77,6 +87,18 @@ impl Filters {
     }
 }
 
+impl PriorUse {
+    const ALL: [Self; 2] = [Self::On, Self::Off];
+
+    /// Its name in every language.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Choices made when a potential is created.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Options {
@@ -91,6 +113,8 @@ pub struct Options {
     /// Extra radius of the potential's own neighbour lists, in the model's unit of length; 0: a new list
     /// in every call; `None`: 1 Å.
     pub skin: Option<f64>,
+    /// Whether a model's priors are evaluated with its network.
+    pub priors: PriorUse,
 }
 
 impl Options {
@@ -105,6 +129,7 @@ impl Options {
             "device" => self.device = choose(key, value, Device::ALL, Device::name)?,
             "precision" => self.precision = choose(key, value, Precision::ALL, Precision::name)?,
             "filters" => self.filters = choose(key, value, Filters::ALL, Filters::name)?,
+            "priors" => self.priors = choose(key, value, PriorUse::ALL, PriorUse::name)?,
             "threads" => match value.parse() {
                 Ok(threads) if threads >= 1 => self.threads = Some(threads),
                 _ => {
@@ -123,7 +148,7 @@ impl Options {
             },
             _ => {
                 return Err(Error::invalid(format!(
-                    "there is no option {key:?}; there are device, precision, filters, threads and skin"
+                    "there is no option {key:?}; there are device, precision, filters, threads, skin and priors"
                 )));
             }
         }
@@ -160,6 +185,7 @@ mod tests {
             ("filters", "exact"),
             ("threads", "3"),
             ("skin", "0"),
+            ("priors", "off"),
         ] {
             options.set(key, value).unwrap();
         }
@@ -170,7 +196,8 @@ mod tests {
                 precision: Precision::Double,
                 filters: Filters::Exact,
                 threads: Some(3),
-                skin: Some(0.0)
+                skin: Some(0.0),
+                priors: PriorUse::Off,
             }
         );
         let error = options.set("precision", "quadruple").unwrap_err();

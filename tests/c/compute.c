@@ -16,10 +16,10 @@ int main(int argc, char **argv) {
     const int32_t neighbors[6] = {2, 3, 1, 3, 1, 2};
     double energies[2], atom_energies[2 * ATOMS], forces[2 * 3 * ATOMS], virials[2 * 9], atom_virials[2 * 9 * ATOMS];
     double own_energy, own_forces[3 * ATOMS];
-    fsn_structures one = {sizeof one, 1, NULL, ATOMS, positions, types, NULL, NULL, 0, NULL};
-    fsn_structures two = {sizeof two, 2, offsets, 2 * ATOMS, positions, types, NULL, NULL, 0, NULL};
-    fsn_results results = {sizeof results, energies, atom_energies, forces, virials, atom_virials};
-    fsn_results own = {sizeof own, &own_energy, NULL, own_forces, NULL, NULL};
+    fsn_structures one = {sizeof one, 1, NULL, ATOMS, positions, types, NULL, NULL, 0, NULL, NULL};
+    fsn_structures two = {sizeof two, 2, offsets, 2 * ATOMS, positions, types, NULL, NULL, 0, NULL, NULL};
+    fsn_results results = {sizeof results, energies, atom_energies, forces, virials, atom_virials, NULL};
+    fsn_results own = {sizeof own, &own_energy, NULL, own_forces, NULL, NULL, NULL};
     fsn_neighbors list = {sizeof list, ATOMS, ATOMS, rows, neighbors, NULL, 1};
     fsn_domain domain = {sizeof domain, ATOMS, positions, types, NULL, NULL, NULL};
     fsn_options options = {.size = sizeof options};

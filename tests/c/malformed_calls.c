@@ -41,12 +41,12 @@ static double energy = 7.0;
 static double forces[3 * 2 * ATOMS];
 
 static fsn_structures water(void) {
-    fsn_structures s = {sizeof s, 1, NULL, ATOMS, positions, types, cell, NULL, 0, NULL};
+    fsn_structures s = {sizeof s, 1, NULL, ATOMS, positions, types, cell, NULL, 0, NULL, NULL};
     return s;
 }
 
 static fsn_results wanted(void) {
-    fsn_results r = {sizeof r, &energy, NULL, forces, NULL, NULL};
+    fsn_results r = {sizeof r, &energy, NULL, forces, NULL, NULL, NULL};
     return r;
 }
 
@@ -104,6 +104,10 @@ static void models(const char *path, const unsigned char *bytes, size_t length) 
     check("fsn_model_get_type(index -1)", fsn_model_get_type(model, (size_t)-1, &kind), BAD,
           ARGUMENT "there is no type number 18446744073709551615, the model has 2");
     check("fsn_model_get_type(NULL type)", fsn_model_get_type(model, 0, NULL), BAD, ARGUMENT "fsn_type is a null pointer");
+    fsn_prior prior = {.size = sizeof prior};
+    check("fsn_model_get_prior(NULL model)", fsn_model_get_prior(NULL, 0, &prior), BAD, ARGUMENT "model is a null pointer");
+    check("fsn_model_get_prior(index 0 of 0)", fsn_model_get_prior(model, 0, &prior), BAD,
+          ARGUMENT "there is no prior number 0, the model has 0");
     fsn_model_free(model);
 }
 
@@ -115,7 +119,7 @@ static void options(const fsn_model *model) {
     check("fsn_options_set(NULL key)", fsn_options_set(&o, NULL, "1"), BAD, ARGUMENT "key is a null pointer");
     check("fsn_options_set(NULL value)", fsn_options_set(&o, "skin", NULL), BAD, ARGUMENT "value is a null pointer");
     check("fsn_options_set(colour)", fsn_options_set(&o, "colour", "red"), BAD,
-          ARGUMENT "there is no option \"colour\"; there are device, precision, filters, threads and skin");
+          ARGUMENT "there is no option \"colour\"; there are device, precision, filters, threads, skin and priors");
     check("fsn_options_set(device abacus)", fsn_options_set(&o, "device", "abacus"), BAD,
           ARGUMENT "device is \"abacus\", must be one of auto, cpu, cuda");
     check("fsn_options_set(precision quadruple)", fsn_options_set(&o, "precision", "quadruple"), BAD,
@@ -126,6 +130,8 @@ static void options(const fsn_model *model) {
           ARGUMENT "threads is \"0\", must be a number from 1 on");
     check("fsn_options_set(threads 99999999999)", fsn_options_set(&o, "threads", "99999999999"), BAD,
           ARGUMENT "threads is too large");
+    check("fsn_options_set(priors maybe)", fsn_options_set(&o, "priors", "maybe"), BAD,
+          ARGUMENT "priors is \"maybe\", must be one of on, off");
     check("fsn_options_set(skin nan)", fsn_options_set(&o, "skin", "nan"), BAD,
           ARGUMENT "skin is \"nan\", must be a number, not negative");
     require(memcmp(&o, &(fsn_options){.size = sizeof o}, sizeof o) == 0, "failing calls leave the options alone");
@@ -300,6 +306,27 @@ static int32_t copy_to_ghost(void *context, void *rows, size_t width, size_t ele
 #define SET(name, status, text) check("fsn_potential_set_neighbors(" name ")", fsn_potential_set_neighbors(potential, &n), status, text)
 #define DOMAIN(name, status, text) check("fsn_potential_compute_domain(" name ")", fsn_potential_compute_domain(potential, &d, &r), status, text)
 
+static void topologies(fsn_potential *potential) {
+    fsn_topology t = {.size = sizeof t, .atoms = ATOMS, .types = types};
+    int32_t number = 7;
+    check("fsn_potential_add_topology(NULL potential)", fsn_potential_add_topology(NULL, &t, &number), BAD,
+          ARGUMENT "potential is a null pointer");
+    check("fsn_potential_add_topology(NULL)", fsn_potential_add_topology(potential, NULL, &number), BAD,
+          ARGUMENT "fsn_topology is a null pointer");
+    check("fsn_potential_add_topology(NULL number)", fsn_potential_add_topology(potential, &t, NULL), BAD,
+          ARGUMENT "number is a null pointer");
+    check("fsn_potential_add_topology(no priors)", fsn_potential_add_topology(potential, &t, &number), FSN_UNSUPPORTED,
+          "not supported: water.safetensors has no priors, or they are off: there is nothing to add a topology for");
+    t.types = NULL;
+    check("fsn_potential_add_topology(NULL types)", fsn_potential_add_topology(potential, &t, &number), BAD,
+          ARGUMENT "types is a null pointer");
+    t.types = types;
+    t.lists = 1;
+    check("fsn_potential_add_topology(NULL priors)", fsn_potential_add_topology(potential, &t, &number), BAD,
+          ARGUMENT "priors is a null pointer");
+    require(number == 7, "failing calls leave the number alone");
+}
+
 static void domains(fsn_potential *potential) {
     fsn_neighbors n = list();
     fsn_results r = wanted();
@@ -307,6 +334,9 @@ static void domains(fsn_potential *potential) {
     fsn_domain d = {sizeof d, 3, positions, types, NULL, NULL, &code};
     int32_t changed[4] = {1, 3, 0, 2};
     size_t falling[3] = {0, 5, 4};
+    r.term_energies = &energy;
+    DOMAIN("term energies", FSN_UNSUPPORTED, "not supported: term_energies of a domain: priors are not evaluated there");
+    r.term_energies = NULL;
     DOMAIN("no list", BAD, ARGUMENT "no neighbour list has been set");
     check("fsn_potential_set_neighbors(NULL potential)", fsn_potential_set_neighbors(NULL, &n), BAD,
           ARGUMENT "potential is a null pointer");
@@ -408,7 +438,7 @@ int main(int argc, char **argv) {
     FILE *file = argc == 2 ? fopen(argv[1], "rb") : NULL;
     fsn_model *model = NULL;
     fsn_potential *potential = NULL;
-    fsn_options o = {sizeof o, FSN_DEVICE_CPU, FSN_PRECISION_DOUBLE, FSN_FILTERS_EXACT, 1, 0.5};
+    fsn_options o = {sizeof o, FSN_DEVICE_CPU, FSN_PRECISION_DOUBLE, FSN_FILTERS_EXACT, 1, 0.5, FSN_PRIORS_ON};
     if (!file) {
         fprintf(stderr, "usage: malformed_calls MODEL\n");
         return 2;
@@ -423,6 +453,7 @@ int main(int argc, char **argv) {
     options(model);
     require(fsn_potential_new(model, &o, &potential) == FSN_SUCCESS, "the options are sound");
     structures(potential);
+    topologies(potential);
     domains(potential);
     neighbor_lists();
     fsn_potential_free(potential);

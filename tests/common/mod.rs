@@ -6,6 +6,7 @@
 pub mod model_file;
 pub mod programs;
 pub mod random_model;
+pub mod random_priors;
 pub mod random_system;
 pub mod random_tensors;
 pub mod small_model;

@@ -43,6 +43,7 @@ impl System {
             cells: &cells,
             periodic: &[self.periodic],
             excluded: None,
+            topologies: None,
         };
         potential
             .compute(&structures, wanted)
@@ -180,6 +181,7 @@ pub fn compute_batch(potential: &mut Potential, systems: &[System]) -> Results {
         cells: &cells,
         periodic: &periodic,
         excluded: None,
+        topologies: None,
     };
     potential
         .compute(&structures, ALL)

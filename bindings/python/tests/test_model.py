@@ -16,7 +16,7 @@ def test_attributes(model, model_file):
     assert model.path == model_file
     assert model.name == str(model_file)
     assert (model.cutoff, model.blocks, model.features, model.filters, model.basis_functions) == (4.0, 2, 12, 10, 9)
-    assert (model.excluded_bonds, model.priors) == (0, 0)
+    assert (model.excluded_bonds, model.priors, model.structures) == (0, (), ())
     assert model.units == ("Angstrom", "eV")
     assert (model.units.length, model.units.energy) == ("Angstrom", "eV")
     assert (model.length_in_angstrom, model.energy_in_ev) == (1.0, 1.0)

@@ -26,6 +26,7 @@ class Structures:
         cells: NDArray[np.float64] | None,
         periodic: NDArray[np.bool_] | None,
         excluded: NDArray[np.int32] | None,
+        topologies: NDArray[np.int32] | None = None,
     ) -> None:
         self.offsets = offsets
         self.struct = struct("fsn_structures")
@@ -41,6 +42,7 @@ class Structures:
             "cells": cells,
             "periodic": periodic,
             "excluded": excluded,
+            "topologies": topologies,
         }
         for name, array in arrays.items():
             memory = pointer(array)
@@ -67,10 +69,12 @@ def single(
     cell: ArrayLike | None,
     pbc: ArrayLike | None,
     excluded: ArrayLike | None = None,
+    topology: int | None = None,
 ) -> Structures:
     """One structure; its arrays are not copied if they have the library's types and layout."""
     where = floats(positions, "positions", "atoms", 3)
-    return _single(where, _types(types, len(where), ""), cell, pbc, excluded)
+    number = None if topology is None else integers([topology], "topology", 1)
+    return _single(where, _types(types, len(where), ""), cell, pbc, excluded, number)
 
 
 def untyped(positions: ArrayLike, cell: ArrayLike | None, pbc: ArrayLike | None) -> Structures:
@@ -84,6 +88,7 @@ def _single(
     cell: ArrayLike | None,
     pbc: ArrayLike | None,
     excluded: ArrayLike | None,
+    topologies: NDArray[np.int32] | None = None,
 ) -> Structures:
     return Structures(
         np.array([0, len(positions)], np.uintp),
@@ -92,6 +97,7 @@ def _single(
         None if cell is None else floats(cell, "cell", 3, 3),
         None if pbc is None else switches(pbc, "pbc"),
         None if excluded is None else pairs(excluded, "excluded"),
+        topologies,
     )
 
 
@@ -101,6 +107,7 @@ def batch(
     cells: Sequence[ArrayLike | None] | ArrayLike | None,
     pbc: Sequence[ArrayLike] | ArrayLike | None,
     excluded: Sequence[ArrayLike] | ArrayLike | None,
+    topologies: ArrayLike | None = None,
 ) -> Structures:
     """Several structures; what is given once holds for each."""
     try:
@@ -120,7 +127,19 @@ def batch(
         vectors,
         periodic,
         _excluded(excluded, offsets),
+        _topologies(topologies, count),
     )
+
+
+def _topologies(topologies: ArrayLike | None, count: int) -> NDArray[np.int32] | None:
+    if topologies is None:
+        return None
+    numbers = integers(
+        np.broadcast_to(topologies, count) if np.ndim(topologies) == 0 else topologies, "topologies", "structures"
+    )
+    if len(numbers) != count:
+        raise invalid(f"{len(numbers)} topologies for {count} structures")
+    return numbers
 
 
 def _joined(arrays: list[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:

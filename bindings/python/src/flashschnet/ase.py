@@ -16,6 +16,9 @@ from .potential import Potential
 
 __all__ = ["FlashSchNetCalculator"]
 
+#: What the potential is made with.
+_CHOICES = ("device", "precision", "filters", "threads", "skin", "priors")
+
 
 class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
     """Energies, forces and stresses of a SchNet model in ASE, in eV and Å whatever the units of the model.
@@ -37,6 +40,11 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
         Skin of the neighbour lists, in Å.
     excluded
         (pairs, 2), pairs of atoms that are left out of the network's graph, for models with ``excluded_bonds``.
+    priors
+        ``"on"`` or ``"off"``: whether a coarse-grained model's priors are part of energies and forces.
+    topology
+        For models with priors, the number of the molecule among the structures of the model's file; by default it is
+        found by the types. Other molecules: ``calculator.potential.add_topology(types, terms)``.
     atoms
         Atoms to attach the calculator to.
 
@@ -61,6 +69,8 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
         "threads": None,
         "skin": None,
         "excluded": None,
+        "priors": "on",
+        "topology": None,
     }
     #: The potential, in the model's own units.
     potential: Potential
@@ -74,6 +84,8 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
         threads: int | None = None,
         skin: float | None = None,
         excluded: ArrayLike | None = None,
+        priors: str = "on",
+        topology: int | None = None,
         *,
         atoms: Atoms | None = None,
     ) -> None:
@@ -87,6 +99,8 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
             threads=threads,
             skin=skin,
             excluded=excluded,
+            priors=priors,
+            topology=topology,
         )
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
@@ -104,7 +118,7 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
                 self._model = Model(given["path"])
             if given["skin"] is not None:
                 given["skin"] /= self._model.length_in_angstrom
-            choices = {name: given[name] for name in ("device", "precision", "filters", "threads", "skin")}
+            choices = {name: given[name] for name in _CHOICES}
             self.potential = Potential(self._model, **choices)
         return changed
 
@@ -138,6 +152,7 @@ class FlashSchNetCalculator(Calculator):  # type: ignore[misc]
             atoms.cell.array / length if periodic else None,
             atoms.pbc if periodic else None,
             excluded=self.parameters["excluded"],
+            topology=self.parameters["topology"],
             forces="forces" in properties,
             virial=virial,
             virials=virials,

@@ -70,8 +70,10 @@ class Model:
     basis_functions: int
     #: Number of weights and prior parameters.
     parameters: int
-    #: Number of analytic priors.
-    priors: int
+    #: Names of its analytic priors, in the order of their energies.
+    priors: tuple[str, ...]
+    #: The molecules whose term lists the file carries; their numbers are those of topologies.
+    structures: tuple[str, ...]
     #: Pairs within this many bonds are left out of the graph; if not 0, ``excluded`` must be given when computing.
     excluded_bonds: int
     #: Names of the units of everything the model computes.
@@ -115,18 +117,25 @@ class Model:
         self.name, self.path = name, path
         info = struct("fsn_model_info")
         check(lib.fsn_model_get_info(self._handle, info))
-        for field in ("cutoff", "blocks", "features", "filters", "basis_functions", "parameters", "priors"):
+        for field in ("cutoff", "blocks", "features", "filters", "basis_functions", "parameters"):
             setattr(self, field, getattr(info, field))
         self.excluded_bonds = info.excluded_bonds
         self.units = Units(text(info.length_unit), text(info.energy_unit))
         self.length_in_angstrom = info.length_in_angstrom
         self.energy_in_ev = info.energy_in_ev
         self.types = tuple(self._type(number) for number in range(info.types))
+        self.priors = tuple(self._prior(number) for number in range(info.priors))
+        self.structures = tuple(structure["name"] for structure in self.description.get("structures", ()))
 
     def _type(self, number: int) -> AtomType:
         kind = struct("fsn_type")
         check(lib.fsn_model_get_type(self._handle, number, kind))
         return AtomType(kind.index, text(kind.name), kind.atomic_number or None, kind.mass or None)
+
+    def _prior(self, number: int) -> str:
+        prior = struct("fsn_prior")
+        check(lib.fsn_model_get_prior(self._handle, number, prior))
+        return text(prior.name)
 
     def __repr__(self) -> str:
         names = [kind.name for kind in self.types]

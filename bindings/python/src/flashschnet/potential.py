@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -45,6 +45,8 @@ class Potential:
     skin
         Extra radius of the potential's own neighbour lists, in the model's unit of length, so that a list serves until
         an atom has moved half of it. By default 1 Å; 0: a new list in every call.
+    priors
+        ``"on"``: the priors of a coarse-grained model are part of every energy and force; ``"off"``: the network alone.
 
     Raises
     ------
@@ -64,11 +66,14 @@ class Potential:
         filters: str = "auto",
         threads: int | None = None,
         skin: float | None = None,
+        priors: str = "on",
     ) -> None:
         self.model = model if isinstance(model, Model) else Model(model)
-        self._choices = (device, precision, filters, threads, skin)
+        self._choices = (device, precision, filters, threads, skin, priors)
+        self._added: list[tuple[list[int], dict[str, NDArray[np.int32]], str]] = []
         options = struct("fsn_options")
-        for key, value in zip(("device", "precision", "filters", "threads", "skin"), self._choices, strict=True):
+        keys = ("device", "precision", "filters", "threads", "skin", "priors")
+        for key, value in zip(keys, self._choices, strict=True):
             if value is not None:
                 check(lib.fsn_options_set(options, key.encode(), string(value, key)))
         place = ffi.new("fsn_potential **")
@@ -130,6 +135,7 @@ class Potential:
         pbc: ArrayLike | None = None,
         *,
         excluded: ArrayLike | None = None,
+        topology: int | None = None,
         forces: bool = True,
         virial: bool = False,
         virials: bool = False,
@@ -151,6 +157,10 @@ class Potential:
             Whether the directions are periodic, one value or three; by default they are if there is a cell.
         excluded
             (pairs, 2), pairs of atoms that are left out of the graph, with all their periodic images.
+        topology
+            For models with priors, which molecule this is: the number of a structure of the model's file or of
+            :meth:`add_topology`. By default the one with these types. In a periodic structure priors join nearest
+            images.
         forces, virial, virials
             What else to compute; ``virials`` are those of each atom.
 
@@ -164,7 +174,7 @@ class Potential:
         NumericalError
             An energy or force is not finite.
         """
-        structures = _structures.single(positions, types, cell, pbc, excluded)
+        structures = _structures.single(positions, types, cell, pbc, excluded, topology)
         return self._compute(structures, forces, virial, virials)[0]
 
     def compute_batch(
@@ -175,6 +185,7 @@ class Potential:
         pbc: Sequence[ArrayLike] | ArrayLike | None = None,
         *,
         excluded: Sequence[ArrayLike] | ArrayLike | None = None,
+        topologies: ArrayLike | None = None,
         forces: bool = True,
         virial: bool = False,
         virials: bool = False,
@@ -196,14 +207,76 @@ class Potential:
             A sequence of one value or three each; by default the structures with a cell are periodic.
         excluded
             A sequence of arrays (pairs, 2), counted from 0 in each structure.
+        topologies
+            (structures,), as ``topology`` of :meth:`compute`, or one number for all; −1 finds it by the types.
 
         Returns
         -------
         list of Results
             One for each structure, with views of arrays of the whole batch.
         """
-        structures = _structures.batch(positions, types, cells, pbc, excluded)
+        structures = _structures.batch(positions, types, cells, pbc, excluded, topologies)
         return self._compute(structures, forces, virial, virials)
+
+    def add_topology(self, types: ArrayLike, terms: Mapping[str, ArrayLike], name: str = "") -> int:
+        """Add a molecule that the model's file does not have to those its priors can be evaluated for.
+
+        Structures with the same types find it by themselves, unless another topology of these types has other terms.
+
+        Parameters
+        ----------
+        types
+            (atoms,), the model's own integers.
+        terms
+            For every prior of the model, (terms, atoms of a term): which atoms each term joins, counted from 0.
+            Parameters are found by their types, in this order.
+        name
+            What the molecule is called in error texts.
+
+        Returns
+        -------
+        int
+            Its number, for ``topology`` of :meth:`compute`.
+
+        Raises
+        ------
+        InvalidArgument
+            The text names the prior, term, atom or type.
+        Unsupported
+            A model without priors, or priors that are off.
+        """
+        kinds = integers(types, "types", "atoms")
+        lists = {}
+        for prior, value in terms.items():
+            array = np.asarray(value)
+            lists[prior] = integers(
+                array.reshape(0, 1) if array.size == 0 else array, f"terms[{prior!r}]", "terms", "atoms"
+            )
+        request = struct("fsn_topology")
+        request.atoms, request.lists = len(kinds), len(lists)
+        names = [ffi.new("char[]", string(prior, "prior")) for prior in lists]
+        arrays = [pointer(array) for array in lists.values()]
+        memory = [
+            ffi.new("char[]", string(name, "name")),
+            pointer(kinds),
+            ffi.new("char *[]", names),
+            ffi.new("size_t[]", [len(array) for array in lists.values()]),
+            ffi.new("int32_t *[]", arrays),
+        ]
+        request.name, request.types, request.priors, request.counts, request.terms = memory
+        for prior, array in lists.items():
+            self._check_width(prior, array)
+        number = ffi.new("int32_t *")
+        check(lib.fsn_potential_add_topology(self._handle, request, number))
+        self._added.append((kinds.tolist(), lists, name))
+        return int(number[0])
+
+    def _check_width(self, prior: str, terms: NDArray[np.int32]) -> None:
+        for number, known in enumerate(self.model.priors):
+            entry = struct("fsn_prior")
+            check(lib.fsn_model_get_prior(self.model._handle, number, entry))
+            if known == prior and len(terms) and terms.shape[1] != entry.atoms:
+                raise invalid(f"terms[{prior!r}] must have shape (terms, {entry.atoms}), not {terms.shape}")
 
     def set_neighbors(
         self,
@@ -333,7 +406,8 @@ class Potential:
         self._handle = ffi.NULL
 
     def _compute(self, structures: _structures.Structures, forces: bool, virial: bool, virials: bool) -> list[Results]:
-        outputs = Outputs(len(structures), structures.atoms, structures.atoms, forces, virial, virials)
+        terms = ("network", *(self.model.priors if self._info().priors else ()))
+        outputs = Outputs(len(structures), structures.atoms, structures.atoms, forces, virial, virials, terms)
         check(lib.fsn_potential_compute(self._handle, structures.struct, outputs.struct))
         return [outputs.of(s, atoms) for s, atoms in enumerate(structures.slices())]
 
@@ -361,4 +435,12 @@ class Potential:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy has its own workspace, so that both can compute at once.
-        return type(self), (self.model, *self._choices)
+        return _copy, (self.model, self._choices, self._added)
+
+
+def _copy(model: Model, choices: tuple[Any, ...], added: list[tuple[list[int], dict[str, Any], str]]) -> Potential:
+    """A potential with the same topologies."""
+    potential = Potential(model, *choices)
+    for topology in added:
+        potential.add_topology(*topology)
+    return potential
