@@ -146,7 +146,8 @@ void PairFlashSchNet::coeff(int narg, char **arg)
   fsn_options chosen = sized<fsn_options>();
   for (size_t i = 0; i < options.size(); i += 2)
     if (options[i] != "units") fsn_options_set(&chosen, options[i].c_str(), options[i + 1].c_str());
-  if (chosen.threads == 0 && !getenv("OMP_NUM_THREADS"))
+  const char *environment = getenv("OMP_NUM_THREADS");
+  if (chosen.threads == 0 && (!environment || !*environment))
     chosen.threads = FlashSchNet::share_of_cores(world, universe->nworlds);
   fsn_potential *made = nullptr;
   const bool worked = fsn_potential_new(model.get(), &chosen, &made) == FSN_SUCCESS;
