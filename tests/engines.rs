@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::random_model::RandomModel;
-use common::random_system::random_system;
+use common::random_system::{random_box, random_system};
 use common::system::{System, largest};
 use fastrand::Rng;
 use flashschnet::engine::Results;
@@ -16,6 +16,9 @@ use flashschnet::potential::{Filters, Options, Potential, Precision};
 const NETWORKS: u64 = 150;
 /// Tables take longer to make than such small networks to compute.
 const TABULATED: u64 = 40;
+
+/// With structures of hundreds of atoms.
+const LARGE: u64 = 12;
 
 /// Gradients that are rounding of an energy of about 1, which other summation rounds otherwise.
 const NOTHING: f64 = 1e-9;
@@ -82,6 +85,44 @@ fn double_exact_is_the_reference_to_rounding() {
     });
 }
 
+/// Structures of several tasks and patches: one in which nearly all atoms hear each other, so that pairs are shared, and
+/// one in which they do not; and both in one batch, which changes nothing.
+#[test]
+fn large_structures_are_the_reference_to_rounding() {
+    for seed in 0..LARGE {
+        let model = RandomModel::new(seed);
+        let mut rng = Rng::with_seed(seed);
+        let systems = [[5, 5, 5], [2, 2, 40]].map(|counts| random_box(&mut rng, counts));
+        let expected = systems
+            .each_ref()
+            .map(|system| system.compute(&mut reference(&model.model)));
+        for (filters, threads) in [
+            (Filters::Exact, 1),
+            (Filters::Exact, 3),
+            (Filters::Table, 2),
+        ] {
+            let mut potential = cpu(&model.model, Precision::Double, filters, threads);
+            let bound = potential.table().map_or(0.0, |table| table.bound);
+            if bound > 1e-4 {
+                continue;
+            }
+            let found = systems
+                .each_ref()
+                .map(|system| system.compute(&mut potential));
+            for (found, expected) in found.iter().zip(&expected) {
+                let deviation = deviation(found, expected);
+                assert!(
+                    deviation.iter().all(|&d| d < 20.0 * bound + 1e-11),
+                    "network {seed}, {filters:?}: {deviation:?}, bound {bound}"
+                );
+            }
+            let batch = common::system::compute_batch(&mut potential, &systems);
+            let forces: Vec<_> = found.iter().flat_map(|one| &one.forces).copied().collect();
+            assert_eq!(batch.forces, forces, "network {seed}, {filters:?}");
+        }
+    }
+}
+
 /// float32 keeps 24 bits; random networks, unlike trained ones, cancel some of them.
 #[test]
 fn single_exact_keeps_single_precision() {
@@ -142,8 +183,10 @@ fn any_number_of_threads_gives_the_same_bits() {
     for seed in 0..12 {
         let model = RandomModel::new(seed);
         let mut rng = Rng::with_seed(seed);
-        // Several structures make enough rows for several tasks.
-        let systems: Vec<System> = (0..12).map(|_| random_system(&mut rng, &model)).collect();
+        // Enough structures to be shared out to threads, and rows for several tasks of one.
+        let mut systems: Vec<System> = (0..12).map(|_| random_system(&mut rng, &model)).collect();
+        systems.push(random_box(&mut rng, [4, 4, 5]));
+        systems.push(random_box(&mut rng, [2, 2, 30]));
         for filters in [Filters::Exact, Filters::Table] {
             let compute = |threads| {
                 let mut potential = cpu(&model.model, Precision::Single, filters, threads);

@@ -12,5 +12,5 @@ mod tile;
 
 pub use exact::ExactFilter;
 pub use layer::Layer;
-pub use table::{ORDER, Spacing, Tables};
+pub use table::{ORDER, Place, Spacing, Tables};
 pub use tile::{Tile, TileFilter};

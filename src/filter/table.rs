@@ -35,7 +35,7 @@ pub struct Spacing {
 }
 
 /// Where a distance lies in a table.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Place {
     /// The interval.
     pub interval: usize,
@@ -69,7 +69,7 @@ impl Spacing {
     pub fn place(&self, r: f64) -> Place {
         let (mut x, mut slope) = (self.linear * r, self.linear);
         if self.decaying > 0.0 {
-            let decay = (-self.rate * r).exp();
+            let decay = Real::exp(-self.rate * r);
             x += self.decaying * (1.0 - decay);
             slope += self.decaying * self.rate * decay;
         }

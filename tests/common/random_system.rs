@@ -64,3 +64,25 @@ fn candidate(rng: &mut Rng, periodic: [bool; 3]) -> System {
         periodic,
     }
 }
+
+/// A box of `counts` atoms on a jittered grid, not periodic: a compact one is a structure whose atoms nearly all hear each
+/// other, a long one is not.
+pub fn random_box(rng: &mut Rng, counts: [usize; 3]) -> System {
+    const SPACING: f64 = 1.2;
+    const JITTER: f64 = 0.15;
+    let mut positions = Vec::new();
+    for x in 0..counts[0] {
+        for y in 0..counts[1] {
+            for z in 0..counts[2] {
+                let place = [x, y, z].map(|step| step as f64 * SPACING);
+                positions.push(place.map(|x| x + JITTER * (2.0 * rng.f64() - 1.0)));
+            }
+        }
+    }
+    System {
+        types: positions.iter().map(|_| TYPES[rng.usize(0..3)]).collect(),
+        positions,
+        cell: None,
+        periodic: [false; 3],
+    }
+}

@@ -1,11 +1,14 @@
 //! The pairs within the cutoff, with all that every interaction block needs of their geometry.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
 
 use rayon::ThreadPool;
 
 use super::per_thread::PerThread;
-use super::rows::{Array, for_each_task};
+use super::rows::{Array, Rows, for_each_row, for_each_task};
+use super::search::Search;
+use super::segments::{Segment, for_each_segment, segments};
 use crate::engine::Graph;
 use crate::filter::Spacing;
 use crate::simd::Real;
@@ -14,7 +17,9 @@ use crate::{Error, Result};
 /// One directed pair, seen from the row it stands in.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Edge<T> {
-    /// Row of the other atom's features.
+    /// Its row, counted from the first of its task or mutual segment.
+    pub row: u32,
+    /// Row of the other atom's features; in a mutual segment, counted from the first of it.
     pub other: u32,
     /// Interval of the tables.
     pub interval: u32,
@@ -26,10 +31,10 @@ pub(super) struct Edge<T> {
     pub vector: [T; 3],
 }
 
-/// Puts the pairs of a row in the order of their intervals.
+/// Puts the pairs of a task in the order of their intervals.
 ///
-/// Neighbouring pairs then read the same lines of a table, which is what keeps it in the nearest cache. The order is that of
-/// the list within an interval, so it depends on nothing but the positions.
+/// Coefficients are then read once for all pairs of an interval. The order is that of the list within an interval, so
+/// that of a row's pairs depends on nothing but the positions.
 #[derive(Debug, Default)]
 struct Sorter<T> {
     found: Vec<Edge<T>>,
@@ -57,17 +62,31 @@ impl<T: Real> Sorter<T> {
     }
 }
 
-/// Pairs by rows: a row's lie at the beginning of the place that the neighbour list gives it.
+/// Pairs by tasks or patches: those of its rows lie at the beginning of the place that the neighbour list gives these rows.
 #[derive(Debug, Default)]
 pub(super) struct Edges<T> {
+    segments: Vec<Segment>,
     starts: Vec<usize>,
+    /// Number of pairs of each row.
     counts: Vec<u32>,
+    /// Number of pairs of a task or patch, at its first row.
+    lengths: Vec<u32>,
     pairs: Vec<Edge<T>>,
     distances: Vec<f64>,
     /// For rows of ghosts: the owned atoms that hear them, as (owned atom, place in the host's list).
     heard_by: Vec<(u32, usize)>,
+    ghost_ends: Vec<usize>,
     /// One a thread.
     sorters: PerThread<Sorter<T>>,
+}
+
+/// The pairs of a task or patch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TaskEdges<'a, T> {
+    /// With tables by interval, else by row; then in the list's order.
+    pub pairs: &'a [Edge<T>],
+    /// Their distances; kept only where filters are evaluated exactly.
+    pub distances: &'a [f64],
 }
 
 impl<T: Real> Edges<T> {
@@ -79,22 +98,43 @@ impl<T: Real> Edges<T> {
         }
     }
 
-    /// The pairs of `row`.
-    pub fn row(&self, row: usize) -> &[Edge<T>] {
-        &self.pairs[self.starts[row]..][..self.counts[row] as usize]
+    /// How rows are worked on.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 
-    /// Their distances; kept only where filters are evaluated exactly.
-    pub fn distances(&self, row: usize) -> &[f64] {
-        &self.distances[self.starts[row]..][..self.counts[row] as usize]
+    /// The segments of owned atoms.
+    pub fn owned(&self, graph: &Graph) -> &[Segment] {
+        let end = self
+            .segments
+            .partition_point(|one| one.rows.start < graph.owned);
+        &self.segments[..end]
     }
 
-    /// Takes the pairs within `cutoff` of `graph`. Rows of owned atoms hold the atoms they hear, in the order of the
-    /// graph's list; with ghosts that are not folded, their rows hold the owned atoms that hear them.
+    /// The pairs of a task or patch that begins at row `first`.
+    pub fn of(&self, first: usize) -> TaskEdges<'_, T> {
+        let start = self.starts[first];
+        let range = start..start + self.lengths[first] as usize;
+        TaskEdges {
+            distances: match self.distances.is_empty() {
+                true => &[],
+                false => &self.distances[range.clone()],
+            },
+            pairs: &self.pairs[range],
+        }
+    }
+
+    /// Number of pairs of a row, if they were counted.
+    pub fn neighbors(&self, row: usize) -> usize {
+        self.counts[row] as usize
+    }
+
+    /// Takes the pairs within `cutoff` of `graph`, and the numbers of neighbours if these are `counted`. Rows of owned atoms hold the atoms they hear; with ghosts that are not
+    /// folded, their rows hold the owned atoms that hear them.
     pub fn update(
         &mut self,
         graph: &Graph,
-        cutoff: f64,
+        (cutoff, counted): (f64, bool),
         spacing: Option<&Spacing>,
         pool: Option<&ThreadPool>,
     ) -> Result<()> {
@@ -108,96 +148,60 @@ impl<T: Real> Edges<T> {
         self.distances
             .resize(if spacing.is_some() { 0 } else { total }, 0.0);
 
-        let coincident = AtomicU64::new(u64::MAX);
-        let (starts, heard_by, sorters) = (&self.starts, &self.heard_by, &self.sorters);
+        self.lengths.resize(rows, 0);
+        segments(graph, &mut self.segments);
+        let search = Search {
+            graph,
+            cutoff2: cutoff * cutoff,
+            spacing,
+            starts: &self.starts,
+            heard_by: &self.heard_by,
+            counted,
+            coincident: AtomicU64::new(u64::MAX),
+        };
         let arrays = (
             Array::new(&mut self.counts, 1),
+            Array::new(&mut self.lengths, 1),
             Ragged {
                 data: &mut self.pairs,
-                starts,
-                first: 0,
+                starts: &self.starts,
             },
             Ragged {
                 data: &mut self.distances,
-                starts,
-                first: 0,
+                starts: &self.starts,
             },
         );
-        for_each_task(
-            pool,
-            rows,
-            arrays,
-            |first, count, (mut counts, mut pairs, mut distances)| {
-                let mut structure = graph
-                    .structures
-                    .partition_point(|&start| start <= first)
-                    .saturating_sub(1);
-                let mut sorter = sorters.get();
-                for row in first..first + count {
-                    let (pairs, distances) = (pairs.row(row), distances.row(row));
-                    sorter.found.clear();
-                    let mut keep = |vector: [f64; 3], other: usize| {
-                        let r2 = vector.iter().map(|x| x * x).sum::<f64>();
-                        if r2 >= cutoff * cutoff {
-                            return;
-                        }
-                        let r = r2.sqrt();
-                        if r == 0.0 {
-                            coincident.fetch_min(pack(row, other), Ordering::Relaxed);
-                        }
-                        let other = graph.owner(other) as u32;
-                        let vector = vector.map(T::from_f64);
-                        let edge = match spacing {
-                            Some(spacing) => {
-                                let place = spacing.place(r);
-                                Edge {
-                                    other,
-                                    interval: place.interval as u32,
-                                    t: T::from_f64(place.t),
-                                    scale: T::from_f64(place.rate / r),
-                                    vector,
-                                }
-                            }
-                            None => {
-                                distances[sorter.found.len()] = r;
-                                Edge {
-                                    other,
-                                    interval: 0,
-                                    t: T::default(),
-                                    scale: T::from_f64(1.0 / r),
-                                    vector,
-                                }
-                            }
-                        };
-                        sorter.found.push(edge);
-                    };
-                    if row < graph.owned {
-                        while graph.structures[structure + 1] <= row {
-                            structure += 1;
-                        }
-                        for pair in graph.offsets[row]..graph.offsets[row + 1] {
-                            keep(
-                                graph.vector(structure, row, pair),
-                                graph.neighbors[pair] as usize,
-                            );
-                        }
-                    } else {
-                        let base = starts[graph.owned];
-                        for &(owned, pair) in &heard_by[starts[row] - base..starts[row + 1] - base]
-                        {
-                            let vector = graph.vector(structure, owned as usize, pair).map(|x| -x);
-                            keep(vector, owned as usize);
-                        }
-                    }
-                    match spacing {
-                        Some(spacing) => sorter.sort_into(spacing.intervals(), pairs),
-                        None => pairs[..sorter.found.len()].copy_from_slice(&sorter.found),
-                    }
-                    counts.row(row - first)[0] = sorter.found.len() as u32;
-                }
-            },
-        );
-        match coincident.into_inner() {
+        let sorters = &self.sorters;
+        let take = |segment: &Segment, rows: Range<usize>, arrays: Arrays<T>| {
+            let (counts, lengths, mut pairs, mut distances) = arrays;
+            let (pairs, distances) = (pairs.rows(rows.len()), distances.rows(rows.len()));
+            let mut sorter = sorters.get();
+            sorter.found.clear();
+            search.rows(segment, rows, counts.data, distances, &mut sorter.found);
+            match spacing {
+                Some(spacing) => sorter.sort_into(spacing.intervals(), pairs),
+                None => pairs[..sorter.found.len()].copy_from_slice(&sorter.found),
+            }
+            lengths.data[0] = sorter.found.len() as u32;
+        };
+        for_each_segment(pool, &self.segments, arrays, |segment, pool, arrays| {
+            if segment.mutual {
+                let patches = Patches {
+                    segment,
+                    first: 0,
+                    rows: arrays,
+                };
+                for_each_row(pool, segment.patches(), patches, |patch, one| {
+                    take(segment, segment.patch(patch), one.rows);
+                });
+            } else {
+                let (first, rows) = (segment.rows.start, segment.rows.len());
+                for_each_task(pool, rows, arrays, |start, count, arrays| {
+                    take(segment, first + start..first + start + count, arrays);
+                });
+            }
+        });
+        match search.coincident.into_inner() {
             u64::MAX => Ok(()),
             packed => Err(Error::invalid(format!(
                 "atoms {} and {} are at the same point",
@@ -213,70 +217,96 @@ impl<T: Real> Edges<T> {
         if rows == graph.owned {
             return;
         }
-        let ghosts = rows - graph.owned;
-        let mut counts = vec![0usize; ghosts];
-        for &neighbor in graph.neighbors {
-            if let Some(ghost) = (neighbor as usize).checked_sub(graph.owned) {
-                counts[ghost] += 1;
-            }
+        let ghost = |neighbor: u32| (neighbor as usize).checked_sub(graph.owned);
+        self.ghost_ends.clear();
+        self.ghost_ends.resize(rows - graph.owned, 0);
+        for ghost in graph.neighbors.iter().copied().filter_map(ghost) {
+            self.ghost_ends[ghost] += 1;
         }
         let base = self.starts[graph.owned];
-        let mut next = Vec::with_capacity(ghosts);
         let mut end = 0;
-        for count in counts {
-            next.push(end);
-            end += count;
+        for count in &mut self.ghost_ends {
+            let start = end;
+            end += *count;
             self.starts.push(base + end);
+            // Where the row begins; moves to its end as the row is filled.
+            *count = start;
         }
         self.heard_by.resize(end, (0, 0));
         for owned in 0..graph.owned {
             for pair in graph.offsets[owned]..graph.offsets[owned + 1] {
-                if let Some(ghost) = (graph.neighbors[pair] as usize).checked_sub(graph.owned) {
-                    self.heard_by[next[ghost]] = (owned as u32, pair);
-                    next[ghost] += 1;
+                if let Some(ghost) = ghost(graph.neighbors[pair]) {
+                    let place = &mut self.ghost_ends[ghost];
+                    self.heard_by[*place] = (owned as u32, pair);
+                    *place += 1;
                 }
             }
         }
     }
 }
 
-fn pack(i: usize, j: usize) -> u64 {
-    (i as u64) << 32 | j as u64
-}
+/// Counts of rows; lengths of tasks; pairs; distances.
+type Arrays<'a, T> = (
+    Array<'a, u32>,
+    Array<'a, u32>,
+    Ragged<'a, Edge<T>>,
+    Ragged<'a, f64>,
+);
 
-/// Rows of different lengths.
-struct Ragged<'a, T> {
-    data: &'a mut [T],
-    starts: &'a [usize],
+/// Arrays that are divided between the patches of a segment.
+struct Patches<'a, R> {
+    segment: &'a Segment,
+    /// The first patch here.
     first: usize,
+    rows: R,
 }
 
-impl<T> Ragged<'_, T> {
-    /// The row of this number in the whole array; empty if nothing is kept.
-    fn row(&mut self, row: usize) -> &mut [T] {
-        if self.data.is_empty() {
-            return &mut [];
-        }
-        let base = self.starts[self.first];
-        &mut self.data[self.starts[row] - base..self.starts[row + 1] - base]
+impl<R: Rows> Rows for Patches<'_, R> {
+    fn split(self, patches: usize) -> (Self, Self) {
+        let Self {
+            segment,
+            first,
+            rows,
+        } = self;
+        let middle = first + patches;
+        let bound = segment.patch(middle).start - segment.patch(first).start;
+        let (left, right) = rows.split(bound);
+        let part = |first, rows| Self {
+            segment,
+            first,
+            rows,
+        };
+        (part(first, left), part(middle, right))
     }
 }
 
-impl<T: Send> super::rows::Rows for Ragged<'_, T> {
+/// Rows of different lengths: those of `data` from the one that begins at `starts[0]` on.
+struct Ragged<'a, T> {
+    data: &'a mut [T],
+    starts: &'a [usize],
+}
+
+impl<T> Ragged<'_, T> {
+    /// `count` rows; empty if nothing is kept.
+    fn rows(&mut self, count: usize) -> &mut [T] {
+        let length = self.starts[count] - self.starts[0];
+        let length = length.min(self.data.len());
+        &mut self.data[..length]
+    }
+}
+
+impl<T: Send> Rows for Ragged<'_, T> {
     fn split(self, row: usize) -> (Self, Self) {
-        let middle = (self.starts[self.first + row] - self.starts[self.first]).min(self.data.len());
+        let middle = (self.starts[row] - self.starts[0]).min(self.data.len());
         let (left, right) = self.data.split_at_mut(middle);
-        let (starts, first) = (self.starts, self.first);
         (
             Ragged {
                 data: left,
-                starts,
-                first,
+                starts: self.starts,
             },
             Ragged {
                 data: right,
-                starts,
-                first: first + row,
+                starts: &self.starts[row..],
             },
         )
     }

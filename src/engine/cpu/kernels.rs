@@ -1,8 +1,9 @@
-//! The inner loops: for one row, gather, filter, multiply and reduce over its pairs, all in registers.
+//! The inner loops: gather, filter, multiply and reduce over the pairs of a task.
 
 use pulp::Simd;
 
 use super::edges::Edge;
+use super::rows::Array;
 use crate::filter::ORDER;
 use crate::simd::Real;
 
@@ -16,9 +17,26 @@ pub(super) struct Features<'a, T> {
 }
 
 impl<'a, T: Real> Features<'a, T> {
+    /// The rows from `first` on.
+    pub fn from(&self, first: usize) -> Self {
+        Self {
+            data: &self.data[first * self.stride..],
+            stride: self.stride,
+        }
+    }
+
+    /// Number of vectors of a row.
     #[inline(always)]
-    fn row<S: Simd>(&self, row: usize) -> &'a [T::Vector<S>] {
-        T::vectors::<S>(&self.data[row * self.stride..(row + 1) * self.stride])
+    fn vectors<S: Simd>(&self) -> usize {
+        self.stride * size_of::<T>() / size_of::<T::Vector<S>>()
+    }
+
+    /// `N` vectors of a row, from vector `first` on.
+    #[inline(always)]
+    fn chunk<S: Simd, const N: usize>(&self, row: u32, first: usize) -> &'a [T::Vector<S>; N] {
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        let start = row as usize * self.stride + first * lanes;
+        chunk(T::vectors::<S>(&self.data[start..start + N * lanes]), 0)
     }
 }
 
@@ -27,20 +45,15 @@ impl<'a, T: Real> Features<'a, T> {
 pub(super) enum Filter<'a, T> {
     /// Coefficients of polynomials, [`ORDER`] rows an interval.
     Table(&'a [T]),
-    /// W and dW/dr, a row a pair, from the first pair given to the kernel; rows of this stride.
+    /// W and dW/dr, a row a pair given to the kernel; rows of this stride.
     Tile(&'a [T], &'a [T], usize),
 }
 
-/// Sums the vectors' chunks of 8, 4, 2 and 1 that make up a row.
+/// Calls for the chunks of 8, 4, 2 and 1 of the vectors that make up a row.
 macro_rules! by_chunks {
     ($vectors:expr, $first:ident, $N:ident => $call:expr) => {{
         let mut $first = 0;
-        while $first + 8 <= $vectors {
-            const $N: usize = 8;
-            $call;
-            $first += 8;
-        }
-        if $first + 4 <= $vectors {
+        while $first + 4 <= $vectors {
             const $N: usize = 4;
             $call;
             $first += 4;
@@ -57,163 +70,177 @@ macro_rules! by_chunks {
     }};
 }
 
-/// m += Σ y ∘ W over `edges`.
+/// m += Σ y ∘ W over `edges`; if they are `MUTUAL`, for both atoms of each.
 #[inline(always)]
-pub(super) fn receive<S: Simd, T: Real>(
+pub(super) fn receive<S: Simd, T: Real, const MUTUAL: bool>(
     simd: S,
     edges: &[Edge<T>],
     filter: Filter<T>,
     y: Features<T>,
-    m: &mut [T],
+    m: &mut Array<T>,
 ) {
-    let vectors = T::vectors::<S>(m).len();
-    by_chunks!(vectors, first, N => receive_chunk::<S, T, N>(simd, edges, filter, y, m, first));
+    let vectors = y.vectors::<S>();
+    by_chunks!(vectors, first, N => receive_chunk::<S, T, N, MUTUAL>(simd, edges, filter, y, m, first));
 }
 
 #[inline(always)]
-fn receive_chunk<S: Simd, T: Real, const N: usize>(
+fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
     simd: S,
     edges: &[Edge<T>],
     filter: Filter<T>,
     y: Features<T>,
-    m: &mut [T],
+    m: &mut Array<T>,
     first: usize,
 ) {
-    let out = chunk_mut::<S, T, N>(m, first);
-    let mut sum: [T::Vector<S>; N] = *out;
     match filter {
         Filter::Table(table) => {
-            for edge in edges {
-                let c = coefficients::<S, T, N>(table, y.stride, edge.interval, first);
-                let t = T::splat(simd, edge.t);
-                let y = chunk::<_, N>(y.row::<S>(edge.other as usize), first);
-                for v in 0..N {
-                    let w = horner::<S, T, N>(simd, &c, v, t);
-                    sum[v] = T::mul_add(simd, y[v], w, sum[v]);
+            for edges in edges.chunk_by(|a, b| a.interval == b.interval) {
+                let c = coefficients::<S, T, N>(table, y.stride, edges[0].interval, first);
+                for edge in edges {
+                    let t = T::splat(simd, edge.t);
+                    let mut w = c[ORDER - 1];
+                    for v in 0..N {
+                        for k in (0..ORDER - 1).rev() {
+                            w[v] = T::mul_add(simd, w[v], t, c[k][v]);
+                        }
+                    }
+                    add_messages::<S, T, N, MUTUAL>(simd, edge, &w, y, m, first);
                 }
             }
         }
         Filter::Tile(values, _, stride) => {
             for (edge, w) in edges.iter().zip(values.chunks_exact(stride)) {
-                let w: &[_; N] = chunk(T::vectors::<S>(w), first);
-                let y = chunk::<_, N>(y.row::<S>(edge.other as usize), first);
-                for v in 0..N {
-                    sum[v] = T::mul_add(simd, y[v], w[v], sum[v]);
-                }
+                let w = chunk(T::vectors::<S>(w), first);
+                add_messages::<S, T, N, MUTUAL>(simd, edge, w, y, m, first);
             }
         }
     }
-    *out = sum;
 }
 
-/// What the backward kernel reads and writes for one row.
+/// What a pair adds to m.
+#[inline(always)]
+fn add_messages<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
+    simd: S,
+    edge: &Edge<T>,
+    w: &[T::Vector<S>; N],
+    y: Features<T>,
+    m: &mut Array<T>,
+    first: usize,
+) {
+    let (row, other) = (edge.row, edge.other);
+    add_product::<S, T, N>(simd, y.chunk::<S, N>(other, first), w, m, row, first);
+    if MUTUAL && row != other {
+        add_product::<S, T, N>(simd, y.chunk::<S, N>(row, first), w, m, other, first);
+    }
+}
+
+/// A row of `sum` += a ∘ w.
+#[inline(always)]
+fn add_product<S: Simd, T: Real, const N: usize>(
+    simd: S,
+    a: &[T::Vector<S>; N],
+    w: &[T::Vector<S>; N],
+    sum: &mut Array<T>,
+    row: u32,
+    first: usize,
+) {
+    let sum = chunk_mut::<S, T, N>(sum, row, first);
+    for v in 0..N {
+        sum[v] = T::mul_add(simd, a[v], w[v], sum[v]);
+    }
+}
+
+/// What the backward kernel reads.
+#[derive(Clone, Copy)]
 pub(super) struct Sender<'a, T> {
     /// y of all rows.
     pub y: Features<'a, T>,
     /// dE/dm of all rows; zero for ghosts.
     pub g: Features<'a, T>,
-    /// The row.
-    pub row: usize,
+    /// What rows of pairs are counted from.
+    pub first: usize,
 }
 
-/// dE/dy of one row, Σ g ∘ W over its pairs, added to `y_gradient` if that is not empty; and for every pair
-/// dE/dt (dE/dr for tiles) of both its directions, handed to `pair`.
+/// dE/dy, Σ g ∘ W over `edges`, added to `y_gradient` if it is wanted; if they are `MUTUAL`, for both atoms of each. And for
+/// every pair dE/dt (dE/dr for tiles) of both its directions, added to `slopes`.
 #[inline(always)]
-pub(super) fn send<S: Simd, T: Real>(
+pub(super) fn send<S: Simd, T: Real, const MUTUAL: bool>(
     simd: S,
     edges: &[Edge<T>],
     filter: Filter<T>,
     sender: &Sender<T>,
-    y_gradient: &mut [T],
-    mut pair: impl FnMut(&Edge<T>, T),
+    y_gradient: Option<&mut Array<T>>,
+    slopes: &mut [T],
 ) {
-    let vectors = sender.y.row::<S>(sender.row).len();
-    if y_gradient.is_empty() {
-        by_chunks!(vectors, first, N => send_chunk::<S, T, N, false>(simd, edges, filter, sender, y_gradient, first, &mut pair));
+    let vectors = sender.y.vectors::<S>();
+    if let Some(out) = y_gradient {
+        by_chunks!(vectors, first, N => send_chunk::<S, T, N, MUTUAL, true>(simd, edges, filter, sender, out, first, slopes));
     } else {
-        by_chunks!(vectors, first, N => send_chunk::<S, T, N, true>(simd, edges, filter, sender, y_gradient, first, &mut pair));
+        let out = &mut Array::new(&mut [], 0);
+        by_chunks!(vectors, first, N => send_chunk::<S, T, N, MUTUAL, false>(simd, edges, filter, sender, out, first, slopes));
     }
 }
 
 #[inline(always)]
-fn send_chunk<S: Simd, T: Real, const N: usize, const GRADIENT: bool>(
+fn send_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const GRADIENT: bool>(
     simd: S,
     edges: &[Edge<T>],
     filter: Filter<T>,
     sender: &Sender<T>,
-    y_gradient: &mut [T],
+    y_gradient: &mut Array<T>,
     first: usize,
-    pair: &mut impl FnMut(&Edge<T>, T),
+    slopes: &mut [T],
 ) {
-    let own_y: [_; N] = *chunk(sender.y.row::<S>(sender.row), first);
-    let own_g: [_; N] = *chunk(sender.g.row::<S>(sender.row), first);
     let zero = T::splat(simd, T::default());
-    let mut sum = [zero; N];
     match filter {
         Filter::Table(table) => {
-            for edge in edges {
-                let c = coefficients::<S, T, N>(table, sender.y.stride, edge.interval, first);
-                let y = chunk::<_, N>(sender.y.row::<S>(edge.other as usize), first);
-                let g = chunk::<_, N>(sender.g.row::<S>(edge.other as usize), first);
-                let t = T::splat(simd, edge.t);
-                // k tᵏ⁻¹, which multiply the coefficients in the derivative.
-                let powers = derivative_powers::<S, T>(simd, edge.t);
-                let mut slope = [zero; 2];
-                for v in 0..N {
-                    let mut dw = c[1][v];
-                    for k in 2..ORDER {
-                        dw = T::mul_add(simd, c[k][v], powers[k], dw);
-                    }
-                    let p = T::mul_add(simd, g[v], own_y[v], T::mul(simd, own_g[v], y[v]));
-                    slope[v % 2] = T::mul_add(simd, p, dw, slope[v % 2]);
+            let mut slopes = slopes.iter_mut();
+            for edges in edges.chunk_by(|a, b| a.interval == b.interval) {
+                let c = coefficients::<S, T, N>(table, sender.y.stride, edges[0].interval, first);
+                for (edge, out) in edges.iter().zip(&mut slopes) {
+                    let (mut w, mut dw) = ([zero; N], c[ORDER - 1]);
                     if GRADIENT {
-                        let w = horner::<S, T, N>(simd, &c, v, t);
-                        sum[v] = T::mul_add(simd, g[v], w, sum[v]);
+                        // Horner's scheme for the polynomial and its derivative at once.
+                        let t = T::splat(simd, edge.t);
+                        for v in 0..N {
+                            w[v] = T::mul_add(simd, dw[v], t, c[ORDER - 2][v]);
+                            for k in (0..ORDER - 2).rev() {
+                                dw[v] = T::mul_add(simd, dw[v], t, w[v]);
+                                w[v] = T::mul_add(simd, w[v], t, c[k][v]);
+                            }
+                        }
+                    } else {
+                        let powers = derivative_powers::<S, T>(simd, edge.t);
+                        for v in 0..N {
+                            dw[v] = T::mul_add(simd, c[2][v], powers[2], c[1][v]);
+                            for k in 3..ORDER {
+                                dw[v] = T::mul_add(simd, c[k][v], powers[k], dw[v]);
+                            }
+                        }
+                    }
+                    let pair = sender.pair::<S, N>(edge, first);
+                    *out = out.plus(pair.slope(simd, &dw));
+                    if GRADIENT {
+                        add_gradients::<S, T, N, MUTUAL>(simd, edge, &w, &pair, y_gradient, first);
                     }
                 }
-                pair(edge, T::sum(simd, T::add(simd, slope[0], slope[1])));
             }
         }
-        Filter::Tile(values, slopes, stride) => {
-            let rows = values.chunks_exact(stride).zip(slopes.chunks_exact(stride));
-            for (edge, (w, dw)) in edges.iter().zip(rows) {
-                let w: &[_; N] = chunk(T::vectors::<S>(w), first);
-                let dw: &[_; N] = chunk(T::vectors::<S>(dw), first);
-                let y = chunk::<_, N>(sender.y.row::<S>(edge.other as usize), first);
-                let g = chunk::<_, N>(sender.g.row::<S>(edge.other as usize), first);
-                let mut slope = zero;
-                for v in 0..N {
-                    let p = T::mul_add(simd, g[v], own_y[v], T::mul(simd, own_g[v], y[v]));
-                    slope = T::mul_add(simd, p, dw[v], slope);
-                    if GRADIENT {
-                        sum[v] = T::mul_add(simd, g[v], w[v], sum[v]);
-                    }
+        Filter::Tile(values, derivatives, stride) => {
+            let rows = values
+                .chunks_exact(stride)
+                .zip(derivatives.chunks_exact(stride));
+            for ((edge, out), (w, dw)) in edges.iter().zip(slopes).zip(rows) {
+                let (w, dw) = (T::vectors::<S>(w), T::vectors::<S>(dw));
+                let pair = sender.pair::<S, N>(edge, first);
+                *out = out.plus(pair.slope(simd, chunk(dw, first)));
+                if GRADIENT {
+                    let w = chunk(w, first);
+                    add_gradients::<S, T, N, MUTUAL>(simd, edge, w, &pair, y_gradient, first);
                 }
-                pair(edge, T::sum(simd, slope));
             }
         }
     }
-    if GRADIENT {
-        let out = chunk_mut::<S, T, N>(y_gradient, first);
-        for v in 0..N {
-            out[v] = T::add(simd, out[v], sum[v]);
-        }
-    }
-}
-
-/// Σ cₖ tᵏ of vector `v`.
-#[inline(always)]
-fn horner<S: Simd, T: Real, const N: usize>(
-    simd: S,
-    c: &[&[T::Vector<S>; N]; ORDER],
-    v: usize,
-    t: T::Vector<S>,
-) -> T::Vector<S> {
-    let mut w = c[ORDER - 1][v];
-    for k in (0..ORDER - 1).rev() {
-        w = T::mul_add(simd, w, t, c[k][v]);
-    }
-    w
 }
 
 /// k tᵏ⁻¹ for every power k.
@@ -228,6 +255,57 @@ fn derivative_powers<S: Simd, T: Real>(simd: S, t: T) -> [T::Vector<S>; ORDER] {
     powers
 }
 
+/// Rows of both atoms of a pair; `own` is the row's.
+struct Pair<'a, S: Simd, T: Real, const N: usize> {
+    own_y: &'a [T::Vector<S>; N],
+    own_g: &'a [T::Vector<S>; N],
+    y: &'a [T::Vector<S>; N],
+    g: &'a [T::Vector<S>; N],
+}
+
+impl<S: Simd, T: Real, const N: usize> Pair<'_, S, T, N> {
+    /// dE/dt of both directions.
+    #[inline(always)]
+    fn slope(&self, simd: S, dw: &[T::Vector<S>; N]) -> T {
+        let mut slope = [T::splat(simd, T::default()); 2];
+        for v in 0..N {
+            let own = T::mul(simd, self.own_g[v], self.y[v]);
+            let product = T::mul_add(simd, self.g[v], self.own_y[v], own);
+            slope[v % 2] = T::mul_add(simd, product, dw[v], slope[v % 2]);
+        }
+        T::sum(simd, T::add(simd, slope[0], slope[1]))
+    }
+}
+
+/// What a pair adds to dE/dy.
+#[inline(always)]
+fn add_gradients<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
+    simd: S,
+    edge: &Edge<T>,
+    w: &[T::Vector<S>; N],
+    pair: &Pair<S, T, N>,
+    y_gradient: &mut Array<T>,
+    first: usize,
+) {
+    add_product::<S, T, N>(simd, pair.g, w, y_gradient, edge.row, first);
+    if MUTUAL && edge.row != edge.other {
+        add_product::<S, T, N>(simd, pair.own_g, w, y_gradient, edge.other, first);
+    }
+}
+
+impl<'a, T: Real> Sender<'a, T> {
+    #[inline(always)]
+    fn pair<S: Simd, const N: usize>(&self, edge: &Edge<T>, first: usize) -> Pair<'a, S, T, N> {
+        let own = self.first as u32 + edge.row;
+        Pair {
+            own_y: self.y.chunk::<S, N>(own, first),
+            own_g: self.g.chunk::<S, N>(own, first),
+            y: self.y.chunk::<S, N>(edge.other, first),
+            g: self.g.chunk::<S, N>(edge.other, first),
+        }
+    }
+}
+
 /// The `N` vectors from `first` on of the rows of an interval.
 #[inline(always)]
 fn coefficients<S: Simd, T: Real, const N: usize>(
@@ -235,10 +313,10 @@ fn coefficients<S: Simd, T: Real, const N: usize>(
     stride: usize,
     interval: u32,
     first: usize,
-) -> [&[T::Vector<S>; N]; ORDER] {
+) -> [[T::Vector<S>; N]; ORDER] {
     let rows = &table[interval as usize * ORDER * stride..][..ORDER * stride];
     std::array::from_fn(|power| {
-        chunk(
+        *chunk(
             T::vectors::<S>(&rows[power * stride..(power + 1) * stride]),
             first,
         )
@@ -253,11 +331,14 @@ fn chunk<V, const N: usize>(row: &[V], first: usize) -> &[V; N] {
 }
 
 #[inline(always)]
-fn chunk_mut<S: Simd, T: Real, const N: usize>(
-    row: &mut [T],
+fn chunk_mut<'a, S: Simd, T: Real, const N: usize>(
+    rows: &'a mut Array<T>,
+    row: u32,
     first: usize,
-) -> &mut [T::Vector<S>; N] {
-    T::vectors_mut::<S>(row)[first..]
+) -> &'a mut [T::Vector<S>; N] {
+    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+    let start = row as usize * rows.stride + first * lanes;
+    T::vectors_mut::<S>(&mut rows.data[start..start + N * lanes])
         .first_chunk_mut()
         .expect("a chunk lies within its row")
 }

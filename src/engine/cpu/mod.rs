@@ -1,17 +1,22 @@
 //! The CPU engine: float32 or float64, filters tabulated or exact, vectors and threads.
 //!
-//! A block is one pass over the atoms: gather, filter, multiply and reduce over the row of an atom's pairs in registers,
-//! then the atom's dense layers, then the next block's `in2f`. The backward pass goes by sender: every row gathers what
-//! the atoms that hear it give back, so no two threads ever add to one number and the result is the same to the bit
+//! A block is one pass over the atoms: gather, filter, multiply and reduce over the pairs of a group of rows,
+//! then the atoms' dense layers, then the next block's `in2f`. The backward pass goes by sender: every row gathers what
+//! the atoms that hear it give back. Where most atoms of a structure hear each other, pairs are listed once and serve both
+//! directions. No two threads ever add to one number, and the result is the same to the bit
 //! for any number of threads. Memory: atoms × (filters + features) × blocks, and the pairs; nothing of pairs × channels.
 
 mod edges;
+mod gather;
 mod kernels;
+mod partial;
 mod passes;
 mod per_thread;
 mod pool;
 mod readout;
 mod rows;
+mod search;
+mod segments;
 mod tasks;
 mod weights;
 
@@ -19,7 +24,8 @@ use std::sync::Arc;
 
 use pulp::Arch;
 
-use self::edges::Edges;
+use self::edges::{Edges, TaskEdges};
+use self::partial::Partial;
 use self::per_thread::PerThread;
 use self::pool::Pool;
 use self::readout::Readout;
@@ -77,6 +83,7 @@ pub struct CpuEngine<T> {
     filters: Filters<T>,
     pool: Option<Pool>,
     tiles: PerThread<Tile<T>>,
+    partial: PerThread<Partial<T>>,
     arch: Arch,
     work: Workspace<T>,
 }
@@ -123,6 +130,7 @@ impl<T: CpuReal> CpuEngine<T> {
             filters,
             pool,
             tiles: PerThread::new(threads),
+            partial: PerThread::new(threads),
             arch: Arch::new(),
             work: Workspace {
                 edges: Edges::new(threads),
@@ -133,7 +141,7 @@ impl<T: CpuReal> CpuEngine<T> {
     }
 
     /// Runs a task's part over pairs in vector code.
-    fn over_pairs(&self, block: usize, edges: &Edges<T>, rows: impl PairTask<T>) {
+    fn over_pairs(&self, block: usize, edges: TaskEdges<T>, task: impl PairTask<T>) {
         let network = self.model.network().expect("checked in new");
         let distinct = network.distinct(block);
         match &self.filters {
@@ -141,7 +149,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 self.arch.dispatch(TableTask {
                     edges,
                     table: tables.block(distinct),
-                    task: rows,
+                    task,
                 });
             }
             Filters::Exact(filters) => {
@@ -150,7 +158,7 @@ impl<T: CpuReal> CpuEngine<T> {
                     edges,
                     filter: &filters[distinct],
                     tile: &mut tile,
-                    task: rows,
+                    task,
                 });
             }
         }

@@ -1,10 +1,10 @@
 //! The way through the network and back.
 
 use super::edges::Edges;
+use super::gather::{Terms, only};
 use super::kernels::Features;
 use super::readout::Scratch;
 use super::rows::{Array, for_each_task};
-use super::tasks::{Receive, Send};
 use super::{CpuEngine, CpuReal, Filters, Workspace};
 use crate::Result;
 use crate::engine::{Exchange, Graph, Results, Rows, Wanted, network as network_of};
@@ -27,7 +27,10 @@ impl<T: CpuReal> CpuEngine<T> {
         };
         work.edges.update(
             graph,
-            network.description.cutoff,
+            (
+                network.description.cutoff,
+                network.description.aggregation == Aggregation::Mean,
+            ),
             spacing,
             self.pool.as_deref(),
         )?;
@@ -110,36 +113,27 @@ impl<T: CpuReal> CpuEngine<T> {
         };
         let owned = graph.owned * stride;
         let y_next = y_above.first_mut().map_or(&mut [][..], |y| &mut y[..owned]);
-        let arrays = (
-            Array::new(&mut work.m[..owned], stride),
+        let sums = only(&mut work.m[..owned], stride);
+        let others = (
             Array::new(&mut work.z[block], features),
             Array::new(&mut work.a, features),
             Array::new(&mut work.x, features),
             Array::new(y_next, stride),
         );
         let edges = &work.edges;
-        for_each_task(
-            self.pool.as_deref(),
-            graph.owned,
-            arrays,
-            |first, count, (mut m, z, a, x, y_next)| {
-                m.data[..count * stride].fill(T::default());
-                self.over_pairs(
-                    block,
-                    edges,
-                    Receive {
-                        first,
-                        count,
-                        y,
-                        m: &mut m,
-                    },
-                );
+        self.gather(
+            block,
+            edges,
+            edges.owned(graph),
+            Terms::Messages { y },
+            (sums, others),
+            |first, count, m, (z, a, x, y_next)| {
                 if mean {
-                    average(edges, first, count, &mut m);
+                    average(edges, first, count, &mut Array::new(m, stride));
                 }
                 weights
                     .f2out
-                    .apply(count, m.data, stride, z.data, features, false);
+                    .apply(count, m, stride, z.data, features, false);
                 let (z, a) = (&z.data[..count * features], &mut a.data[..count * features]);
                 a.copy_from_slice(z);
                 self.arch
@@ -281,7 +275,7 @@ impl<T: CpuReal> CpuEngine<T> {
         exchange: &mut Option<&mut dyn Exchange>,
     ) -> Result<()> {
         let (features, stride) = widths::<T>(network);
-        let (rows, below) = (graph.feature_rows(), block > 0);
+        let below = block > 0;
         let in2f = &self.weights.blocks[network.distinct(block)].in2f;
         let [even, odd] = &mut work.g;
         let (g, g_below) = if block.is_multiple_of(2) {
@@ -297,38 +291,31 @@ impl<T: CpuReal> CpuEngine<T> {
             Features { data: g, stride },
         );
         let edges = &work.edges;
-        let arrays = (
+        let virials = !work.virials.is_empty();
+        let terms = Terms::Gradients {
+            y,
+            g,
+            below,
+            virials,
+        };
+        let sums = (
             Array::new(&mut work.m, stride),
             Array::new(&mut work.forces, 1),
             Array::new(&mut work.virials, 1),
         );
-        let gather = |first: usize, count: usize, (m, forces, virials): &mut PairArrays<T>| {
-            m.data[..count * stride].fill(T::default());
-            let send = Send {
-                first,
-                count,
-                y,
-                g,
-                below,
-                y_gradient: m,
-                forces,
-                virials,
-            };
-            self.over_pairs(block, edges, send);
-        };
         if !below {
             // x⁰ does not depend on positions: nothing further down needs a gradient.
-            for_each_task(
-                self.pool.as_deref(),
-                rows,
-                arrays,
-                |first, count, mut arrays| {
-                    gather(first, count, &mut arrays);
-                },
+            self.gather(
+                block,
+                edges,
+                edges.segments(),
+                terms,
+                (sums, ()),
+                |_, _, _, ()| {},
             );
             return Ok(());
         }
-        let dense = |first: usize, count: usize, y_gradient: &[T], arrays: DenseArrays<T>| {
+        let dense = |first: usize, count: usize, y_gradient: &mut [T], arrays: DenseArrays<T>| {
             let (gradient, above, mut g) = arrays;
             in2f.apply_transposed(count, y_gradient, stride, gradient.data, features, true);
             self.message_gradient(
@@ -350,44 +337,35 @@ impl<T: CpuReal> CpuEngine<T> {
             Array::new(&mut g_below[..graph.owned * stride], stride),
         );
         let Some(exchange) = exchange else {
-            for_each_task(
-                self.pool.as_deref(),
-                rows,
-                (arrays, owned),
-                |first, count, (mut arrays, owned)| {
-                    gather(first, count, &mut arrays);
-                    dense(first, count, arrays.0.data, owned);
-                },
-            );
+            // Without an exchange and with a block below, ghosts are folded: they have no rows.
+            self.gather(block, edges, edges.segments(), terms, (sums, owned), dense);
             return Ok(());
         };
         // The dense part waits for what other domains give back.
-        for_each_task(
-            self.pool.as_deref(),
-            rows,
-            arrays,
-            |first, count, mut arrays| {
-                gather(first, count, &mut arrays);
-            },
+        self.gather(
+            block,
+            edges,
+            edges.segments(),
+            terms,
+            (sums, ()),
+            |_, _, _, ()| {},
         );
         exchange_rows(&mut work.m, network.description.filters, |rows, width| {
             exchange.reverse(rows, width)
         })?;
-        let m = &work.m;
+        let m = Array::new(&mut work.m, stride);
         for_each_task(
             self.pool.as_deref(),
             graph.owned,
-            owned,
-            |first, count, owned| {
-                dense(first, count, &m[first * stride..], owned);
+            (m, owned),
+            |first, count, (m, owned)| {
+                dense(first, count, m.data, owned);
             },
         );
         Ok(())
     }
 }
 
-/// dE/dy, forces and virials of rows.
-type PairArrays<'a, T> = (Array<'a, T>, Array<'a, [f64; 3]>, Array<'a, [f64; 9]>);
 /// dE/dx; z and dE/dact(z); dE/dm of owned rows.
 type DenseArrays<'a, T> = (Array<'a, T>, (Array<'a, T>, Array<'a, T>), Array<'a, T>);
 
@@ -402,7 +380,7 @@ fn widths<T>(network: &Network) -> (usize, usize) {
 /// Rows divided by their number of pairs.
 fn average<T: Real>(edges: &Edges<T>, first: usize, count: usize, rows: &mut Array<T>) {
     for row in 0..count {
-        let weight = T::from_f64(1.0 / edges.row(first + row).len().max(1) as f64);
+        let weight = T::from_f64(1.0 / edges.neighbors(first + row).max(1) as f64);
         rows.row(row)
             .iter_mut()
             .for_each(|value| *value = value.times(weight));

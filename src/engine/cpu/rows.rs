@@ -2,8 +2,9 @@
 
 use rayon::ThreadPool;
 
-/// Rows a task works on. Fixed, so that matrix products have the same shape whatever the number of threads.
-pub(super) const TASK_ROWS: usize = 16;
+/// The most rows a task works on. Tasks depend on the number of rows only, so that matrix products and the order of
+/// sums are the same whatever the number of threads.
+pub(super) const TASK_ROWS: usize = 20;
 
 /// Mutable arrays that can be divided at a row.
 pub(super) trait Rows: Send + Sized {
@@ -38,6 +39,12 @@ impl<T: Send> Rows for Array<'_, T> {
     }
 }
 
+impl Rows for () {
+    fn split(self, _: usize) -> (Self, Self) {
+        ((), ())
+    }
+}
+
 macro_rules! rows_of_tuples {
     ($($name:ident)+) => {
         impl<$($name: Rows),+> Rows for ($($name,)+) {
@@ -56,43 +63,64 @@ rows_of_tuples!(A B C D);
 rows_of_tuples!(A B C D E);
 rows_of_tuples!(A B C D E F);
 
-/// Calls `task(first row, number of rows, arrays from that row on)` for every group of [`TASK_ROWS`] of `count` rows, on the
-/// pool's threads if there is a pool and more than one group.
+/// Calls `task(first row, number of rows, arrays from that row on)` for groups of at most [`TASK_ROWS`] of `count` rows, which are
+/// halved until they are that small; on the pool's threads if there is a pool and more than one group.
 pub(super) fn for_each_task<R: Rows>(
     pool: Option<&ThreadPool>,
     count: usize,
     rows: R,
     task: impl Fn(usize, usize, R) + Sync,
 ) {
-    match pool.filter(|_| count > TASK_ROWS) {
-        Some(pool) => pool.install(|| divide(true, 0, count, rows, &task)),
-        None => divide(false, 0, count, rows, &task),
+    halve(pool, TASK_ROWS, count, rows, &task);
+}
+
+/// As [`for_each_task`], for every single row.
+pub(super) fn for_each_row<R: Rows>(
+    pool: Option<&ThreadPool>,
+    count: usize,
+    rows: R,
+    task: impl Fn(usize, R) + Sync,
+) {
+    halve(pool, 1, count, rows, &|row, _, rows| task(row, rows));
+}
+
+fn halve<R: Rows>(
+    pool: Option<&ThreadPool>,
+    most: usize,
+    count: usize,
+    rows: R,
+    task: &(impl Fn(usize, usize, R) + Sync),
+) {
+    match pool.filter(|_| count > most) {
+        Some(pool) => pool.install(|| divide(true, most, (0, count), rows, task)),
+        None => divide(false, most, (0, count), rows, task),
     }
 }
 
 fn divide<R: Rows>(
     parallel: bool,
-    first: usize,
-    count: usize,
+    most: usize,
+    (first, count): (usize, usize),
     rows: R,
     task: &(impl Fn(usize, usize, R) + Sync),
 ) {
-    if count <= TASK_ROWS {
+    if count <= most {
         if count > 0 {
             task(first, count, rows);
         }
         return;
     }
-    let middle = (count / 2).next_multiple_of(TASK_ROWS);
+    let middle = count.div_ceil(2);
     let (left, right) = rows.split(middle);
+    let (before, after) = ((first, middle), (first + middle, count - middle));
     if parallel {
         rayon::join(
-            || divide(true, first, middle, left, task),
-            || divide(true, first + middle, count - middle, right, task),
+            || divide(true, most, before, left, task),
+            || divide(true, most, after, right, task),
         );
     } else {
-        divide(false, first, middle, left, task);
-        divide(false, first + middle, count - middle, right, task);
+        divide(false, most, before, left, task);
+        divide(false, most, after, right, task);
     }
 }
 
@@ -111,7 +139,7 @@ mod tests {
                 let (mut a, mut b) = (vec![0usize; 2 * count], vec![0usize; count]);
                 let arrays = (Array::new(&mut a, 2), Array::new(&mut b, 1));
                 for_each_task(pool, count, arrays, |first, rows, (mut a, mut b)| {
-                    assert!(rows <= TASK_ROWS && first % TASK_ROWS == 0);
+                    assert!(rows <= TASK_ROWS);
                     for row in 0..rows {
                         a.row(row)[1] += first + row;
                         b.row(row)[0] += rows;

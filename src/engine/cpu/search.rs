@@ -1,0 +1,122 @@
+//! The search for the pairs within the cutoff among those of a list.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::edges::Edge;
+use super::segments::{Segment, stands_in};
+use crate::engine::Graph;
+use crate::filter::{Place, Spacing};
+use crate::simd::Real;
+
+/// What is searched.
+pub(super) struct Search<'a> {
+    pub graph: &'a Graph<'a>,
+    pub cutoff2: f64,
+    pub spacing: Option<&'a Spacing>,
+    pub starts: &'a [usize],
+    pub heard_by: &'a [(u32, usize)],
+    /// Whether the numbers of neighbours are needed.
+    pub counted: bool,
+    /// The first two atoms at one point, packed.
+    pub coincident: AtomicU64,
+}
+
+impl Search<'_> {
+    /// The pairs that stand in `rows` of `segment`.
+    pub fn rows<T: Real>(
+        &self,
+        segment: &Segment,
+        rows: Range<usize>,
+        counts: &mut [u32],
+        distances: &mut [f64],
+        found: &mut Vec<Edge<T>>,
+    ) {
+        let graph = self.graph;
+        let mut structure = graph
+            .structures
+            .partition_point(|&start| start <= rows.start)
+            .saturating_sub(1);
+        let (base, other_base) = match segment.mutual {
+            true => (segment.rows.start, segment.rows.start),
+            false => (rows.start, 0),
+        };
+        let length = segment.rows.len();
+        for (at, row) in rows.enumerate() {
+            let before = found.len();
+            let mut one_way = 0;
+            if row >= graph.owned {
+                let first = self.starts[graph.owned];
+                let pairs = self.starts[row] - first..self.starts[row + 1] - first;
+                for &(owned, pair) in &self.heard_by[pairs] {
+                    let vector = graph.vector(structure, owned as usize, pair).map(|x| -x);
+                    self.keep(row - base, owned as usize, vector, distances, found);
+                }
+                counts[at] = (found.len() - before) as u32;
+                continue;
+            }
+            while graph.structures[structure + 1] <= row {
+                structure += 1;
+            }
+            for pair in graph.offsets[row]..graph.offsets[row + 1] {
+                let owner = graph.owner(graph.neighbors[pair] as usize);
+                let other = owner - other_base;
+                if segment.mutual && !stands_in(row - base, other, length) {
+                    if self.counted {
+                        let vector = graph.vector(structure, row, pair);
+                        one_way += u32::from(length2(vector) < self.cutoff2);
+                    }
+                    continue;
+                }
+                let vector = graph.vector(structure, row, pair);
+                if !self.keep(row - base, other, vector, distances, found) {
+                    let neighbor = u64::from(graph.neighbors[pair]);
+                    let atoms = (row as u64) << 32 | neighbor;
+                    self.coincident.fetch_min(atoms, Ordering::Relaxed);
+                }
+            }
+            counts[at] = (found.len() - before) as u32 + one_way;
+        }
+    }
+
+    /// Takes a pair if it is within the cutoff. Returns whether its atoms are apart.
+    #[inline(always)]
+    fn keep<T: Real>(
+        &self,
+        row: usize,
+        other: usize,
+        vector: [f64; 3],
+        distances: &mut [f64],
+        found: &mut Vec<Edge<T>>,
+    ) -> bool {
+        let r2 = length2(vector);
+        if r2 >= self.cutoff2 {
+            return true;
+        }
+        let r = r2.sqrt();
+        let (place, scale) = match self.spacing {
+            Some(spacing) => {
+                let place = spacing.place(r);
+                (place, place.rate / r)
+            }
+            None => {
+                distances[found.len()] = r;
+                (Place::default(), 1.0 / r)
+            }
+        };
+        found.push(Edge {
+            row: row as u32,
+            other: other as u32,
+            interval: place.interval as u32,
+            t: T::from_f64(place.t),
+            scale: T::from_f64(scale),
+            vector: vector.map(T::from_f64),
+        });
+        r > 0.0
+    }
+}
+
+#[inline(always)]
+fn length2(vector: [f64; 3]) -> f64 {
+    vector.iter().map(|x| x * x).sum()
+}
