@@ -59,6 +59,12 @@
 // The network alone.
 #define FSN_PRIORS_OFF 1
 
+// Langevin dynamics by the splitting BAOAB.
+#define FSN_LANGEVIN 0
+
+// Newton's equations by velocity Verlet.
+#define FSN_VERLET 1
+
 // What a function reports. Anything but `FSN_SUCCESS` leaves outputs as they were and a text in
 // `fsn_last_error`.
 typedef enum fsn_status {
@@ -92,6 +98,9 @@ typedef struct fsn_neighbor_list fsn_neighbor_list;
 // A model on a device, with its workspace. It may be used from any thread; two threads that use the same one
 // wait for each other, two potentials work side by side.
 typedef struct fsn_potential fsn_potential;
+
+// Replicas that move together. It may be used from any thread; two threads that use the same one wait for each other.
+typedef struct fsn_simulation fsn_simulation;
 
 // What a model is. Set `size` to `sizeof(fsn_model_info)` before `fsn_model_get_info`.
 typedef struct fsn_model_info {
@@ -328,6 +337,77 @@ typedef struct fsn_pairs {
   const int32_t *shifts;
 } fsn_pairs;
 
+// What a simulation is told. Zero in a field that may be zero is its default. Time is in ps, mass in u, the rest in the
+// model's units.
+typedef struct fsn_settings {
+  // `sizeof(fsn_settings)`.
+  size_t size;
+  // `FSN_LANGEVIN` or `FSN_VERLET`.
+  int32_t integrator;
+  // Time step in ps.
+  double timestep;
+  // Friction of Langevin dynamics in 1/ps.
+  double friction;
+  // Where random numbers begin: they are a function of it, a replica's stream, the atom and the step.
+  uint64_t seed;
+  // Thermal energy k·T of each replica; may be zero with `FSN_VERLET`.
+  const double *thermal_energies;
+  // Mass of each atom in u. Null: those of the model's types.
+  const double *masses;
+  // Atoms × 3: velocities in the unit of length per ps. Null: drawn from the Maxwell–Boltzmann distribution.
+  const double *velocities;
+  // Stream of random numbers of each replica, no two the same. Null: 0, 1, 2, …
+  const uint32_t *streams;
+  // Steps between attempts to exchange configurations of neighbouring temperatures; 0: never.
+  uint64_t exchange_interval;
+  // The ladder of temperatures each replica belongs to, negative for none. Null: all to one. Replicas of a ladder
+  // must be of one kind.
+  const int32_t *ladders;
+  // A replica has blown up if an atom moves further than this in one step; 0: 10 Å.
+  double largest_step;
+} fsn_settings;
+
+// Where the state of a simulation goes, in the model's units; each pointer may be null. Replicas are one after the other.
+typedef struct fsn_state {
+  // `sizeof(fsn_state)`, set by the caller.
+  size_t size;
+  // Steps made so far; one number.
+  uint64_t *steps;
+  // Atoms × 3.
+  double *positions;
+  // Atoms × 3, in the unit of length per ps.
+  double *velocities;
+  // Atoms × 3: forces at the positions.
+  double *forces;
+  // Potential energy of each replica.
+  double *energies;
+  // Kinetic energy of each replica.
+  double *kinetic_energies;
+  // Replicas × (1 + priors): energy of the network, then of each prior.
+  double *term_energies;
+  // For each replica, the one whose first configuration it has by now, after exchanges.
+  uint32_t *walkers;
+  // For each replica, the step that blew it up, or 0: from then on it stands still, as it was before that step.
+  uint64_t *frozen;
+  // Number of pairs of neighbouring temperatures that exchange; one number.
+  size_t *pairs;
+} fsn_state;
+
+// Two replicas at neighbouring temperatures and their exchanges. Set `size` to `sizeof(fsn_exchanges)` before
+// `fsn_simulation_get_exchanges`.
+typedef struct fsn_exchanges {
+  // `sizeof(fsn_exchanges)`, set by the caller.
+  size_t size;
+  // The colder replica.
+  size_t colder;
+  // The warmer replica.
+  size_t warmer;
+  // Exchanges attempted.
+  uint64_t attempts;
+  // Exchanges made.
+  uint64_t accepted;
+} fsn_exchanges;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -499,6 +579,74 @@ enum fsn_status fsn_neighbor_list_get(const struct fsn_neighbor_list *list, stru
 // The caller's part:
 // `list` comes from this library and has not been freed; nobody uses it any more.
 void fsn_neighbor_list_free(struct fsn_neighbor_list *list);
+
+// Makes a simulation of the replicas in `structures`, and computes their energies and forces for the first time.
+//
+// On success `*simulation` is a new handle, to be freed with `fsn_simulation_free`; it keeps the potential, whose handle may
+// be freed first. Leave the potential to the simulation: other structures computed with it in between cost new neighbour
+// lists, and what follows is then the same only up to rounding. Errors: as `fsn_potential_compute`, and
+// `FSN_INVALID_ARGUMENT` for settings that make no sense.
+//
+// The caller's part:
+// `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the
+// lengths stated there (those of the settings: replicas or atoms of `structures`); `simulation` is writable.
+enum fsn_status fsn_simulation_new(struct fsn_potential *potential,
+                                   const struct fsn_structures *structures,
+                                   const struct fsn_settings *settings,
+                                   struct fsn_simulation **simulation);
+
+// Frees a simulation. Null is fine.
+//
+// The caller's part:
+// `simulation` comes from this library and has not been freed; nobody uses it any more.
+void fsn_simulation_free(struct fsn_simulation *simulation);
+
+// Makes `steps` steps. A replica that blows up stands still from then on, and the others go on; see `frozen` of
+// `fsn_state`. Errors are those that no replica is to blame for; the state is then that of the last whole step.
+//
+// The caller's part:
+// `simulation` is a live handle.
+enum fsn_status fsn_simulation_run(struct fsn_simulation *simulation, uint64_t steps);
+
+// Copies the state to where the pointers of `*state` lead. Errors: `FSN_INVALID_ARGUMENT`.
+//
+// The caller's part:
+// `simulation` is a live handle; `state` has as many readable bytes as its `size` says, and its pointers are null or
+// writable for the lengths stated there.
+enum fsn_status fsn_simulation_get_state(const struct fsn_simulation *simulation, const struct fsn_state *state);
+
+// Why a replica stands still; empty if it does not. Null for a null simulation or a replica that is not there. Valid
+// until the next call of this function with the same simulation.
+//
+// The caller's part:
+// `simulation` is null or a live handle.
+const char *fsn_simulation_get_reason(struct fsn_simulation *simulation, size_t replica);
+
+// Fills `*exchanges` with pair number `index` of neighbouring temperatures, counted from 0, of one ladder after the other.
+// Errors: `FSN_INVALID_ARGUMENT`, also for an index beyond the last pair.
+//
+// The caller's part:
+// `simulation` is a live handle; `exchanges` has as many writable bytes as its `size` says.
+enum fsn_status fsn_simulation_get_exchanges(const struct fsn_simulation *simulation,
+                                             size_t index,
+                                             struct fsn_exchanges *exchanges);
+
+// Writes a checkpoint: all that the next step depends on. With a null `bytes`, only `*length` is set, to the bytes it
+// takes; else `*length` says how many there are, which must be enough, and is set to those written.
+//
+// The caller's part:
+// `simulation` is a live handle; `length` is readable and writable; `bytes` is null or has `*length` writable bytes.
+enum fsn_status fsn_simulation_checkpoint(const struct fsn_simulation *simulation, uint8_t *bytes, size_t *length);
+
+// Goes on from a checkpoint of a simulation that was told the same: what follows is what would have followed there, to
+// the bit. Errors: `FSN_INVALID_ARGUMENT` for bytes that are no checkpoint, are damaged or belong to another simulation;
+// the simulation is then as it was.
+//
+// The caller's part:
+// `simulation` is a live handle; `bytes` has `length` readable bytes.
+enum fsn_status fsn_simulation_restore(struct fsn_simulation *simulation,
+                                       const uint8_t *bytes,
+                                       size_t length);
 
 #ifdef __cplusplus
 }  // extern "C"

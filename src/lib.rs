@@ -3,6 +3,7 @@
 //! The rooms of the library and the way of the data are drawn in `docs/architecture.md`.
 
 pub mod c_api;
+pub mod dynamics;
 pub mod engine;
 pub mod error;
 pub mod filter;

@@ -17,7 +17,12 @@ use syn::{Expr, Fields, Item, Visibility};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Handles, of which C knows the name only.
-const OPAQUE: [&str; 3] = ["fsn_model", "fsn_neighbor_list", "fsn_potential"];
+const OPAQUE: [&str; 4] = [
+    "fsn_model",
+    "fsn_neighbor_list",
+    "fsn_potential",
+    "fsn_simulation",
+];
 
 /// What the files of `src/c_api` define, as declarations of a foreign library.
 fn declarations() -> String {

@@ -18,6 +18,7 @@ fn generate(root: &Path) -> String {
         "topology",
         "domain",
         "neighbors",
+        "simulation",
     ] {
         builder = builder.with_src(root.join(format!("src/c_api/{file}.rs")));
     }

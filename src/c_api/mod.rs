@@ -7,6 +7,7 @@ pub mod neighbors;
 pub mod options;
 pub mod potential;
 pub mod results;
+pub mod simulation;
 pub mod status;
 mod structs;
 pub mod structures;

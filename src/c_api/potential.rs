@@ -1,7 +1,7 @@
 //! `fsn_potential`: computing energies, forces and virials.
 
 use std::ffi::{CStr, c_char};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::arrays;
 use super::model::fsn_model;
@@ -16,16 +16,21 @@ use crate::potential::{Device, Filters, Options, Potential, Precision};
 /// wait for each other, two potentials work side by side.
 #[allow(non_camel_case_types)]
 pub struct fsn_potential {
-    potential: Mutex<Potential>,
+    /// Shared with the simulations that compute with it.
+    pub(super) potential: Arc<Mutex<Potential>>,
 }
 
 impl fsn_potential {
-    /// A panic in another thread's call leaves a workspace that the next call fills anew.
     pub(super) fn lock(&self) -> MutexGuard<'_, Potential> {
-        self.potential
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        lock(&self.potential)
     }
+}
+
+/// A panic in another thread's call leaves a workspace that the next call fills anew.
+pub(super) fn lock(potential: &Mutex<Potential>) -> MutexGuard<'_, Potential> {
+    potential
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// How a potential computes. Set `size` to `sizeof(fsn_potential_info)` before `fsn_potential_get_info`.
@@ -87,7 +92,7 @@ pub unsafe extern "C" fn fsn_potential_new(
         };
         let make = || {
             Ok(fsn_potential {
-                potential: Mutex::new(Potential::new(model.model.clone(), options)?),
+                potential: Arc::new(Mutex::new(Potential::new(model.model.clone(), options)?)),
             })
         };
         // SAFETY: by this function's contract.

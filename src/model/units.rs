@@ -42,6 +42,16 @@ pub enum EnergyUnit {
     Rydberg,
 }
 
+impl Units {
+    /// One unit of energy per u and square of the unit of length, in 1/ps²: what turns force over mass into acceleration.
+    pub fn acceleration(&self) -> f64 {
+        // 1 J/mol is 0.1 u Å²/ps².
+        let joule_per_mole = self.energy.in_ev() * ELEMENTARY_CHARGE * AVOGADRO;
+        let length = self.length.in_angstrom();
+        0.1 * joule_per_mole / (length * length)
+    }
+}
+
 // CODATA 2018 (Tiesinga et al., Rev. Mod. Phys. 93, 025010 (2021)); e and N_A are exact in the SI.
 const BOHR_IN_ANGSTROM: f64 = 0.529_177_210_903;
 const HARTREE_IN_EV: f64 = 27.211_386_245_988;
@@ -100,6 +110,10 @@ mod tests {
     fn factors_agree_with_published_values() {
         assert!((EnergyUnit::KilocaloriePerMole.in_ev() - 0.043_364_104_241).abs() < 1e-11);
         assert!((EnergyUnit::KilojoulePerMole.in_ev() - 0.010_364_269_656).abs() < 1e-11);
+        let units = |length, energy| Units { length, energy }.acceleration();
+        let mlcg = units(LengthUnit::Angstrom, EnergyUnit::KilocaloriePerMole);
+        assert!((mlcg - 418.4).abs() < 1e-12);
+        assert!((units(LengthUnit::Nanometre, EnergyUnit::KilojoulePerMole) - 1.0).abs() < 1e-15);
         assert_eq!(LengthUnit::Nanometre.in_angstrom(), 10.0);
     }
 }

@@ -145,6 +145,11 @@ impl VerletList {
         &self.list
     }
 
+    /// The positions of each structure at its last search: a list made there has the same pairs in the same order.
+    pub fn reference(&self) -> &[[f64; 3]] {
+        &self.reference
+    }
+
     /// How many structures were searched since the list was made.
     pub fn searches(&self) -> u64 {
         self.searches

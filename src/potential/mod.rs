@@ -164,6 +164,18 @@ impl Potential {
         &self.by_term
     }
 
+    /// The positions at which the rows of its neighbour list were found, atom by atom; none before the first call.
+    ///
+    /// A list made at these positions is the one it has.
+    pub fn list_reference(&self) -> &[[f64; 3]] {
+        self.verlet.reference()
+    }
+
+    /// Makes the next call find all neighbours anew.
+    pub fn forget_list(&mut self) {
+        self.verlet.invalidate();
+    }
+
     /// Computes independent structures; neighbours are found here and kept while nothing moved too far.
     ///
     /// # Errors

@@ -327,6 +327,75 @@ static void topologies(fsn_potential *potential) {
     require(number == 7, "failing calls leave the number alone");
 }
 
+static void simulations(fsn_potential *potential) {
+    double thermal = 0.02;
+    fsn_structures s = water();
+    fsn_settings g = {.size = sizeof g, .timestep = 0.0005, .friction = 1.0, .thermal_energies = &thermal};
+    fsn_simulation *simulation = NULL;
+    uint64_t steps = 7;
+    fsn_state state = {.size = sizeof state, .steps = &steps};
+    fsn_exchanges exchanges = {.size = sizeof exchanges};
+    unsigned char bytes[4096];
+    size_t length = 0;
+#define MAKE(name, text) check("fsn_simulation_new(" name ")", fsn_simulation_new(potential, &s, &g, &simulation), BAD, ARGUMENT text)
+    check("fsn_simulation_new(NULL potential)", fsn_simulation_new(NULL, &s, &g, &simulation), BAD,
+          ARGUMENT "potential is a null pointer");
+    check("fsn_simulation_new(NULL structures)", fsn_simulation_new(potential, NULL, &g, &simulation), BAD,
+          ARGUMENT "fsn_structures is a null pointer");
+    check("fsn_simulation_new(NULL settings)", fsn_simulation_new(potential, &s, NULL, &simulation), BAD,
+          ARGUMENT "fsn_settings is a null pointer");
+    check("fsn_simulation_new(NULL place)", fsn_simulation_new(potential, &s, &g, NULL), BAD,
+          ARGUMENT "the place for the handle is a null pointer");
+    g.thermal_energies = NULL;
+    MAKE("NULL thermal_energies", "thermal_energies is a null pointer");
+    g.thermal_energies = &thermal;
+    g.integrator = 2;
+    MAKE("integrator 2", "integrator is 2, not FSN_LANGEVIN or FSN_VERLET");
+    g.integrator = FSN_LANGEVIN;
+    g.timestep = -1.0;
+    MAKE("timestep -1", "timestep is -1, must be positive and finite");
+    g.timestep = 0.0005;
+    g.largest_step = NAN;
+    MAKE("largest_step NaN", "largest step is NaN, must be positive and finite");
+    g.largest_step = 0.0;
+    g.exchange_interval = 1;
+    MAKE("one replica exchanges", "ladder 0 has only replica 0: exchange needs two");
+    g.exchange_interval = 0;
+    require(simulation == NULL, "failing calls leave the handle alone");
+
+    require(fsn_simulation_new(potential, &s, &g, &simulation) == FSN_SUCCESS, "the settings are sound");
+    check("fsn_simulation_run(NULL)", fsn_simulation_run(NULL, 1), BAD, ARGUMENT "simulation is a null pointer");
+    require(fsn_simulation_run(simulation, 3) == FSN_SUCCESS, "a few steps are made");
+    check("fsn_simulation_get_state(NULL)", fsn_simulation_get_state(simulation, NULL), BAD,
+          ARGUMENT "fsn_state is a null pointer");
+    state.energies = (double *)((char *)&energy + 1);
+    check("fsn_simulation_get_state(not aligned)", fsn_simulation_get_state(simulation, &state), BAD,
+          ARGUMENT "energies is not aligned to its type");
+    require(steps == 7, "a failing call leaves outputs alone");
+    state.energies = NULL;
+    require(fsn_simulation_get_state(simulation, &state) == FSN_SUCCESS && steps == 3, "the steps are counted");
+    check("fsn_simulation_get_exchanges(index 0 of 0)", fsn_simulation_get_exchanges(simulation, 0, &exchanges), BAD,
+          ARGUMENT "there is no pair number 0, the simulation has 0");
+    require(fsn_simulation_get_reason(NULL, 0) == NULL && fsn_simulation_get_reason(simulation, 1) == NULL,
+            "there is no reason for what is not there");
+    require(fsn_simulation_get_reason(simulation, 0)[0] == '\0', "a replica that moves has no reason not to");
+    check("fsn_simulation_checkpoint(NULL length)", fsn_simulation_checkpoint(simulation, NULL, NULL), BAD,
+          ARGUMENT "length is a null pointer");
+    require(fsn_simulation_checkpoint(simulation, NULL, &length) == FSN_SUCCESS && length > 0 && length < sizeof bytes,
+            "the length of a checkpoint is told");
+    length = sizeof bytes;
+    require(fsn_simulation_checkpoint(simulation, bytes, &length) == FSN_SUCCESS, "a checkpoint is written");
+    require(fsn_simulation_restore(simulation, bytes, length) == FSN_SUCCESS, "a checkpoint is read");
+    check("fsn_simulation_restore(NULL bytes)", fsn_simulation_restore(simulation, NULL, length), BAD,
+          ARGUMENT "bytes is a null pointer");
+    check("fsn_simulation_restore(cut off)", fsn_simulation_restore(simulation, bytes, length - 1), BAD,
+          ARGUMENT "the checkpoint is damaged or cut off");
+    check("fsn_simulation_restore(no checkpoint)", fsn_simulation_restore(simulation, bytes + 1, length - 1), BAD,
+          ARGUMENT "not a checkpoint of a simulation");
+    fsn_simulation_free(simulation);
+    fsn_simulation_free(NULL);
+}
+
 static void domains(fsn_potential *potential) {
     fsn_neighbors n = list();
     fsn_results r = wanted();
@@ -454,6 +523,7 @@ int main(int argc, char **argv) {
     require(fsn_potential_new(model, &o, &potential) == FSN_SUCCESS, "the options are sound");
     structures(potential);
     topologies(potential);
+    simulations(potential);
     domains(potential);
     neighbor_lists();
     fsn_potential_free(potential);

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .neighbors import NeighborList, neighbor_list
     from .potential import Exchange, Potential
     from .results import Results
+    from .simulation import Simulation
 
     __version__: str
 
@@ -51,6 +52,7 @@ __all__ = [
     "OutOfMemory",
     "Potential",
     "Results",
+    "Simulation",
     "Units",
     "Unsupported",
     "__version__",
@@ -67,6 +69,7 @@ _LAZY = {
     "NeighborList": ".neighbors",
     "Potential": ".potential",
     "Results": ".results",
+    "Simulation": ".simulation",
     "Units": ".model",
     "neighbor_list": ".neighbors",
 }

@@ -1,0 +1,462 @@
+//! Dynamics of many replicas together: Langevin (BAOAB) or Newton, parallel tempering, exact continuation.
+//!
+//! BAOAB: B. Leimkuhler, C. Matthews, Appl. Math. Res. Express 2013, 34. With a = F/m, kT the thermal energy and ξ normal,
+//!
+//! ```text
+//! B  v += ½ Δt a        O  v = e^(−γΔt) v + √(1 − e^(−2γΔt)) √(kT/m) ξ
+//! A  x += ½ Δt v        A  x += ½ Δt v        B  v += ½ Δt a(x)
+//! ```
+//!
+//! Velocity Verlet is the same without O. Time is in ps, mass in u, everything else in the model's units. A simulation
+//! is computed with a [`Potential`], which it does not own: the two may be kept together or apart.
+//!
+//! The same seed gives the same random numbers for every replica, whatever the threads, the order of replicas or the
+//! number of steps in a call. A checkpoint holds all that the next step depends on, the positions at which the
+//! potential's neighbour list was made among it, so that what follows a restart is the same to the bit.
+//!
+//! | what | where |
+//! | --- | --- |
+//! | choices and their checks | `settings.rs` |
+//! | the state of replicas | `state.rs` |
+//! | random numbers | `philox.rs` |
+//! | parallel tempering | `exchange.rs` |
+//! | checkpoints | `checkpoint.rs` |
+
+mod checkpoint;
+mod exchange;
+mod philox;
+mod settings;
+mod state;
+
+pub use exchange::Pair;
+pub use settings::{Integrator, Settings};
+pub use state::{BlowUp, State};
+
+use self::philox::{Philox, Purpose};
+use self::settings::{MOST_STEPS, Plan};
+use self::state::swap_rows;
+use crate::engine::Wanted;
+use crate::potential::{Potential, Structures};
+use crate::{Error, Result};
+
+const FORCES: Wanted = Wanted {
+    forces: true,
+    virials: false,
+    atom_virials: false,
+};
+
+/// Replicas that move under a potential.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Simulation {
+    system: System,
+    plan: Plan,
+    random: Philox,
+    /// Acceleration by a unit of force: one over mass, in the model's units.
+    response: Vec<f64>,
+    state: State,
+    /// Positions and velocities before the step, for replicas that it blows up.
+    before: [Vec<[f64; 3]>; 2],
+    exchanged: Vec<[usize; 2]>,
+}
+
+/// What does not change: the replicas as structures, without their positions.
+#[derive(Debug, Clone, PartialEq)]
+struct System {
+    offsets: Vec<usize>,
+    types: Vec<i32>,
+    cells: Vec<[[f64; 3]; 3]>,
+    periodic: Vec<[bool; 3]>,
+    excluded: Option<Vec<[i32; 2]>>,
+    topologies: Option<Vec<i32>>,
+}
+
+impl System {
+    fn new(structures: &Structures) -> Self {
+        Self {
+            offsets: structures.offsets.to_vec(),
+            types: structures.types.to_vec(),
+            cells: structures.cells.to_vec(),
+            periodic: structures.periodic.to_vec(),
+            excluded: structures.excluded.map(<[_]>::to_vec),
+            topologies: structures.topologies.map(<[_]>::to_vec),
+        }
+    }
+
+    fn replicas(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    fn atoms(&self, replica: usize) -> std::ops::Range<usize> {
+        self.offsets[replica]..self.offsets[replica + 1]
+    }
+
+    fn at<'a>(&'a self, positions: &'a [[f64; 3]]) -> Structures<'a> {
+        Structures {
+            offsets: &self.offsets,
+            positions,
+            types: &self.types,
+            cells: &self.cells,
+            periodic: &self.periodic,
+            excluded: self.excluded.as_deref(),
+            topologies: self.topologies.as_deref(),
+        }
+    }
+}
+
+impl Simulation {
+    /// Replicas at the positions of `structures`, whose energies and forces are computed here for the first time.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the setting, replica or atom at fault, and those of [`Potential::compute`].
+    pub fn new(
+        potential: &mut Potential,
+        structures: &Structures,
+        settings: &Settings,
+    ) -> Result<Self> {
+        // All arrays have been held against each other when this has succeeded.
+        let results = potential.compute(structures, FORCES)?;
+        let (energies, forces) = (results.energies.clone(), results.forces.clone());
+        let plan = Plan::new(potential.model(), structures, settings)?;
+        let system = System::new(structures);
+        let unit = potential.model().description().units.acceleration();
+        let atoms = structures.positions.len();
+        let mut simulation = Self {
+            random: Philox::new(plan.seed),
+            response: plan.masses.iter().map(|mass| unit / mass).collect(),
+            state: State {
+                step: 0,
+                positions: structures.positions.to_vec(),
+                velocities: settings
+                    .velocities
+                    .map_or_else(|| vec![[0.0; 3]; atoms], <[_]>::to_vec),
+                forces,
+                energies,
+                terms: potential.term_energies().to_vec(),
+                walkers: (0..system.replicas() as u32).collect(),
+                frozen: vec![None; system.replicas()],
+            },
+            before: [vec![[0.0; 3]; atoms], vec![[0.0; 3]; atoms]],
+            exchanged: Vec::new(),
+            system,
+            plan,
+        };
+        if settings.velocities.is_none() {
+            simulation.draw_velocities();
+        }
+        Ok(simulation)
+    }
+
+    /// Positions, velocities and energies of now.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// First atom of each replica, and the end of the last.
+    pub fn offsets(&self) -> &[usize] {
+        &self.system.offsets
+    }
+
+    /// The pairs that exchange, and how often they have.
+    pub fn pairs(&self) -> &[Pair] {
+        &self.plan.ladders.pairs
+    }
+
+    /// Kinetic energy of a replica.
+    pub fn kinetic_energy(&self, replica: usize) -> f64 {
+        let atoms = self.system.atoms(replica);
+        let squares = self.state.velocities[atoms.clone()].iter();
+        squares
+            .zip(&self.response[atoms])
+            .map(|(v, response)| 0.5 * (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]) / response)
+            .sum()
+    }
+
+    /// Makes `steps` steps.
+    ///
+    /// A replica that blows up (a term of its energy has no value, a number is not finite, an atom moves too far in a
+    /// step) stays as it was before that step, and the others go on; [`State::frozen`] tells.
+    ///
+    /// # Errors
+    /// Those of [`Potential::compute`] that no single replica is to blame for: the state is then that of the last step that
+    /// could be made.
+    pub fn run(&mut self, potential: &mut Potential, steps: u64) -> Result<()> {
+        if steps > MOST_STEPS - self.state.step {
+            return Err(Error::invalid(format!(
+                "{steps} steps after {}, at most {MOST_STEPS} can be made",
+                self.state.step
+            )));
+        }
+        for _ in 0..steps {
+            self.step(potential)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, potential: &mut Potential) -> Result<()> {
+        self.before[0].copy_from_slice(&self.state.positions);
+        self.before[1].copy_from_slice(&self.state.velocities);
+        self.move_atoms();
+        for replica in 0..self.system.replicas() {
+            if let Some(reason) = self.jump(replica) {
+                self.freeze(replica, reason);
+            }
+        }
+        if let Err(error) = self.compute(potential) {
+            self.state.positions.copy_from_slice(&self.before[0]);
+            self.state.velocities.copy_from_slice(&self.before[1]);
+            return Err(error);
+        }
+        self.kick(0.5 * self.plan.timestep);
+        self.state.step += 1;
+        let interval = self.plan.exchange_interval;
+        if interval > 0 && self.state.step.is_multiple_of(interval) {
+            self.exchange();
+        }
+        Ok(())
+    }
+
+    /// Forces at the new positions; replicas that have none are frozen.
+    fn compute(&mut self, potential: &mut Potential) -> Result<()> {
+        loop {
+            let structures = self.system.at(&self.state.positions);
+            let error = match potential.compute(&structures, FORCES) {
+                Ok(results) => {
+                    for replica in 0..self.system.replicas() {
+                        if self.state.frozen[replica].is_none() {
+                            let atoms = self.system.atoms(replica);
+                            self.state.energies[replica] = results.energies[replica];
+                            self.state.forces[atoms.clone()]
+                                .copy_from_slice(&results.forces[atoms]);
+                        }
+                    }
+                    break;
+                }
+                Err(error) => error,
+            };
+            if !self.freeze_failing(potential) {
+                return Err(error);
+            }
+        }
+        let terms = potential.term_energies();
+        let width = terms.len() / self.system.replicas().max(1);
+        for (replica, frozen) in self.state.frozen.iter().enumerate() {
+            if frozen.is_none() {
+                let of = replica * width..(replica + 1) * width;
+                self.state.terms[of.clone()].copy_from_slice(&terms[of]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Freezes the replicas that cannot be computed even by themselves; false if there are none.
+    fn freeze_failing(&mut self, potential: &mut Potential) -> bool {
+        let mut found = false;
+        for replica in 0..self.system.replicas() {
+            if self.state.frozen[replica].is_some() {
+                continue;
+            }
+            let atoms = self.system.atoms(replica);
+            let alone = self.alone(replica);
+            let structures = alone.at(&self.state.positions[atoms]);
+            let reason = match potential.compute(&structures, FORCES) {
+                Err(Error::InvalidArgument(reason) | Error::Numerical(reason)) => reason,
+                _ => continue,
+            };
+            // It was computed as the only structure.
+            let reason = reason.strip_prefix("structure 0: ").unwrap_or(&reason);
+            self.freeze(replica, reason.to_owned());
+            found = true;
+        }
+        found
+    }
+
+    /// One replica as a system of its own.
+    fn alone(&self, replica: usize) -> System {
+        let atoms = self.system.atoms(replica);
+        let own = |pair: &&[i32; 2]| atoms.contains(&(pair[0] as usize));
+        let start = atoms.start as i32;
+        System {
+            offsets: vec![0, atoms.len()],
+            types: self.system.types[atoms.clone()].to_vec(),
+            cells: self
+                .system
+                .cells
+                .get(replica)
+                .copied()
+                .into_iter()
+                .collect(),
+            periodic: self
+                .system
+                .periodic
+                .get(replica)
+                .copied()
+                .into_iter()
+                .collect(),
+            excluded: self.system.excluded.as_ref().map(|pairs| {
+                let pairs = pairs.iter().filter(own);
+                pairs.map(|pair| pair.map(|atom| atom - start)).collect()
+            }),
+            topologies: self
+                .system
+                .topologies
+                .as_ref()
+                .map(|all| vec![all[replica]]),
+        }
+    }
+
+    /// The parts of a step before the new forces: B, A, O, A.
+    fn move_atoms(&mut self) {
+        let half = 0.5 * self.plan.timestep;
+        self.kick(half);
+        match self.plan.integrator {
+            Integrator::Verlet => self.drift(self.plan.timestep),
+            Integrator::Langevin { friction } => {
+                self.drift(half);
+                self.rub(friction);
+                self.drift(half);
+            }
+        }
+    }
+
+    /// B: velocities by the forces.
+    fn kick(&mut self, time: f64) {
+        for replica in 0..self.system.replicas() {
+            let Some(atoms) = self.moving(replica) else {
+                continue;
+            };
+            let of = self.state.velocities[atoms.clone()].iter_mut();
+            let by = self.state.forces[atoms.clone()].iter();
+            for ((v, force), response) in of.zip(by).zip(&self.response[atoms]) {
+                for (v, force) in v.iter_mut().zip(force) {
+                    *v += time * response * force;
+                }
+            }
+        }
+    }
+
+    /// A: positions by the velocities.
+    fn drift(&mut self, time: f64) {
+        for replica in 0..self.system.replicas() {
+            let Some(atoms) = self.moving(replica) else {
+                continue;
+            };
+            let of = self.state.positions[atoms.clone()].iter_mut();
+            for (p, v) in of.zip(&self.state.velocities[atoms]) {
+                for (p, v) in p.iter_mut().zip(v) {
+                    *p += time * v;
+                }
+            }
+        }
+    }
+
+    /// O: friction and noise.
+    fn rub(&mut self, friction: f64) {
+        let time = friction * self.plan.timestep;
+        let kept = (-time).exp();
+        // √(1 − e^(−2γΔt)) without cancellation at low friction.
+        let new = (-(-2.0 * time).exp_m1()).sqrt();
+        for replica in 0..self.system.replicas() {
+            let Some(atoms) = self.moving(replica) else {
+                continue;
+            };
+            let (stream, thermal) = (self.plan.streams[replica], self.plan.thermal[replica]);
+            let of = self.state.velocities[atoms.clone()].iter_mut();
+            for ((item, v), response) in (0..).zip(of).zip(&self.response[atoms]) {
+                let noise = self
+                    .random
+                    .normals(Purpose::Noise, stream, self.state.step, item);
+                let size = new * (thermal * response).sqrt();
+                for (v, noise) in v.iter_mut().zip(noise) {
+                    *v = kept * *v + size * noise;
+                }
+            }
+        }
+    }
+
+    fn draw_velocities(&mut self) {
+        for replica in 0..self.system.replicas() {
+            let atoms = self.system.atoms(replica);
+            let (stream, thermal) = (self.plan.streams[replica], self.plan.thermal[replica]);
+            for (item, atom) in (0..).zip(atoms) {
+                let drawn = self.random.normals(Purpose::Velocities, stream, 0, item);
+                let size = (thermal * self.response[atom]).sqrt();
+                self.state.velocities[atom] = drawn.map(|z| size * z);
+            }
+        }
+    }
+
+    /// The atoms of a replica, unless it is frozen.
+    fn moving(&self, replica: usize) -> Option<std::ops::Range<usize>> {
+        let moves = self.state.frozen[replica].is_none();
+        moves.then(|| self.system.atoms(replica))
+    }
+
+    /// What is wrong with the positions a replica moved to.
+    fn jump(&self, replica: usize) -> Option<String> {
+        let limit = self.plan.largest_step;
+        self.system.atoms(replica).find_map(|atom| {
+            let (p, q) = (self.state.positions[atom], self.before[0][atom]);
+            let far = (p[0] - q[0]).hypot(p[1] - q[1]).hypot(p[2] - q[2]);
+            // Written so that what is not a number counts.
+            let fine = far <= limit;
+            (!fine).then(|| {
+                let number = atom - self.system.offsets[replica];
+                format!("atom {number} moves by {far:.3e} in one step, more than {limit}")
+            })
+        })
+    }
+
+    fn freeze(&mut self, replica: usize, reason: String) {
+        let atoms = self.system.atoms(replica);
+        self.state.positions[atoms.clone()].copy_from_slice(&self.before[0][atoms.clone()]);
+        self.state.velocities[atoms.clone()].copy_from_slice(&self.before[1][atoms]);
+        self.state.frozen[replica] = Some(BlowUp {
+            step: self.state.step + 1,
+            reason,
+        });
+    }
+
+    fn exchange(&mut self) {
+        let (state, round) = (
+            &self.state,
+            self.state.step / self.plan.exchange_interval - 1,
+        );
+        let energy = |replica: usize| {
+            let moves = state.frozen[replica].is_none();
+            moves.then(|| state.energies[replica])
+        };
+        let mut exchanged = std::mem::take(&mut self.exchanged);
+        let (step, random) = (state.step, self.random);
+        let thermal = &self.plan.thermal;
+        self.plan
+            .ladders
+            .attempt(round, step, random, thermal, energy, &mut exchanged);
+        for &[a, b] in &exchanged {
+            self.swap(a, b);
+        }
+        self.exchanged = exchanged;
+    }
+
+    /// Exchanges the configurations of two replicas, velocities scaled to their new temperatures.
+    fn swap(&mut self, a: usize, b: usize) {
+        let (first, second) = (self.system.atoms(a), self.system.atoms(b));
+        let state = &mut self.state;
+        for rows in [
+            &mut state.positions,
+            &mut state.velocities,
+            &mut state.forces,
+        ] {
+            swap_rows(rows, first.start, second.start, first.len());
+        }
+        let warmer = (self.plan.thermal[b] / self.plan.thermal[a]).sqrt();
+        for (atoms, factor) in [(first, 1.0 / warmer), (second, warmer)] {
+            for v in &mut state.velocities[atoms] {
+                *v = v.map(|v| factor * v);
+            }
+        }
+        state.energies.swap(a, b);
+        state.walkers.swap(a, b);
+        let width = state.terms.len() / self.system.replicas();
+        swap_rows(&mut state.terms, a * width, b * width, width);
+    }
+}
