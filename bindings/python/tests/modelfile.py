@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from flashschnet.convert import writer
-from flashschnet.convert.model import Model, float_tensor
+from flashschnet.convert.model import Model, float_tensor, int_tensor
 
 TYPES = {"H": 1, "C": 6, "O": 8}
 
@@ -67,6 +67,32 @@ def write_random(path: Path, *, blocks: int = 2, seed: int = 0, units: tuple[str
     model = Model("random", units, types, network, {name: float_tensor(values) for name, values in tensors.items()},
                   excluded_bonds=excluded_bonds)  # fmt: skip
     writer.write(model, {"framework": "random"}, path)
+    return path
+
+
+def write_bonds(path: Path) -> Path:
+    """Bonds and repulsion by types, one molecule, no network."""
+    types = [{"index": t, "name": n, "atomic_number": None, "mass": 12.0} for t, n in ((1, "A"), (2, "B"))]
+    tensors = {
+        "priors.bonds.k": float_tensor([1.0, 2.0, 2.0]),
+        "priors.bonds.x0": float_tensor([1.0, 1.5, 1.5]),
+        "priors.bonds.v0": float_tensor([0.0, 0.25, 0.25]),
+        "priors.bonds.types": int_tensor([[1, 1], [1, 2], [2, 1]]),
+        "priors.bonds.atoms": int_tensor([[0, 1], [1, 2]]),
+        "priors.bonds.offsets": int_tensor([0, 2]),
+        "priors.far.sigma": float_tensor([2.0]),
+        "priors.far.types": int_tensor([[1, 2]]),
+        "priors.far.atoms": int_tensor([[0, 2]]),
+        "priors.far.offsets": int_tensor([0, 1]),
+        "structures.types": int_tensor([1, 1, 2]),
+    }
+    priors = [
+        {"name": "bonds", "kind": "harmonic_bond", "lookup": "per_type", "terms": True, "count": 3},
+        {"name": "far", "kind": "repulsion", "lookup": "per_type", "terms": True, "count": 1},
+    ]
+    model = Model("by hand", ("Angstrom", "kcal/mol"), types, None, tensors, priors=priors,
+                  structures=[{"name": "bent", "atoms": 3}])  # fmt: skip
+    writer.write(model, {}, path)
     return path
 
 

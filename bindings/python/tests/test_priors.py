@@ -11,8 +11,6 @@ import pytest
 from conftest import Precision
 
 import flashschnet
-from flashschnet.convert import writer
-from flashschnet.convert.model import Model, float_tensor, int_tensor
 
 #: Rounding of float64 in the terms: some 10 operations each, and sums of a few hundred.
 EXACT = 1e-12
@@ -63,32 +61,6 @@ def test_every_term_of_five_beads(shared: Path, tmp_path: Path):
     assert relative([each.forces for each in found], reference["forces"]) < EXACT
 
 
-def write_bonds(path: Path, **fields) -> Path:
-    """Bonds and repulsion by types, one molecule, no network."""
-    types = [{"index": t, "name": n, "atomic_number": None, "mass": 12.0} for t, n in ((1, "A"), (2, "B"))]
-    tensors = {
-        "priors.bonds.k": float_tensor([1.0, 2.0, 2.0]),
-        "priors.bonds.x0": float_tensor([1.0, 1.5, 1.5]),
-        "priors.bonds.v0": float_tensor([0.0, 0.25, 0.25]),
-        "priors.bonds.types": int_tensor([[1, 1], [1, 2], [2, 1]]),
-        "priors.bonds.atoms": int_tensor([[0, 1], [1, 2]]),
-        "priors.bonds.offsets": int_tensor([0, 2]),
-        "priors.far.sigma": float_tensor([2.0]),
-        "priors.far.types": int_tensor([[1, 2]]),
-        "priors.far.atoms": int_tensor([[0, 2]]),
-        "priors.far.offsets": int_tensor([0, 1]),
-        "structures.types": int_tensor([1, 1, 2]),
-    }
-    priors = [
-        {"name": "bonds", "kind": "harmonic_bond", "lookup": "per_type", "terms": True, "count": 3},
-        {"name": "far", "kind": "repulsion", "lookup": "per_type", "terms": True, "count": 1},
-    ]
-    model = Model("by hand", ("Angstrom", "kcal/mol"), types, None, tensors, priors=priors,
-                  structures=[{"name": "bent", "atoms": 3}])  # fmt: skip
-    writer.write(model, {}, path)
-    return path
-
-
 POSITIONS = np.array([[0.0, 0.0, 0.0], [1.25, 0.0, 0.0], [1.25, 2.0, 0.0]])
 TYPES = [1, 1, 2]
 #: What the terms of the molecule are by hand.
@@ -97,7 +69,7 @@ BONDS, FAR = 0.25**2 + 2 * 0.5**2 + 0.25, (2.0 / np.hypot(1.25, 2.0)) ** 6
 
 @pytest.fixture
 def bonds(tmp_path: Path) -> flashschnet.Potential:
-    return flashschnet.Potential(write_bonds(tmp_path / "bonds.safetensors"))
+    return flashschnet.Potential(modelfile.write_bonds(tmp_path / "bonds.safetensors"))
 
 
 def test_a_model_without_network(bonds: flashschnet.Potential):
@@ -180,7 +152,7 @@ def test_ase(tmp_path: Path):
 
     atoms = Atoms("X3", POSITIONS)
     atoms.set_array("types", np.array(TYPES))
-    atoms.calc = FlashSchNetCalculator(write_bonds(tmp_path / "bonds.safetensors"))
+    atoms.calc = FlashSchNetCalculator(modelfile.write_bonds(tmp_path / "bonds.safetensors"))
     assert atoms.get_potential_energy() == pytest.approx((BONDS + FAR) * units.kcal / units.mol, rel=1e-7)
     atoms.calc.set(topology=0)
     assert atoms.get_potential_energy() == pytest.approx((BONDS + FAR) * units.kcal / units.mol, rel=1e-7)

@@ -1,10 +1,11 @@
-"""The command ``flashschnet``: convert models and say what is in a model file."""
+"""The command ``flashschnet``: convert models, say what is in a model file, run dynamics."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 __all__ = ["main"]
@@ -32,10 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="flashschnet", description="SchNet neural force fields: convert models and look at them.")
+    parser = _Parser(
+        prog="flashschnet", description="SchNet neural force fields: convert models, look at them, run dynamics."
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_convert(commands)
     _add_info(commands)
+    _add_simulate(commands)
     return parser
 
 
@@ -78,6 +82,41 @@ def _add_info(commands: Any) -> None:
         "--neighbours", type=int, default=50, metavar="N", help="neighbours an atom, for the cost (default: 50)"
     )
     parser.set_defaults(run=_info)
+
+
+def _add_simulate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "simulate",
+        help="run dynamics of many replicas",
+        description="Run dynamics of many replicas as a YAML file says, with mlcg's keys for simulations. SIGINT and "
+        "SIGTERM save and stop; what was killed goes on from its last export with --restart.",
+    )
+    parser.add_argument("config", metavar="CONFIG.yaml", help="the configuration")
+    parser.add_argument("--out", metavar="RUN", help="the run's folder (default: filename of the configuration)")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--restart", action="store_true", help="go on with the run in the folder")
+    begin.add_argument("--overwrite", action="store_true", help="begin anew in the place of a run in the folder")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=_simulate)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from .convert import ConvertError
+
+    try:
+        from .simulate import Config, simulate
+
+        config = Config.load(options.config)
+        text = Path(options.config).read_text(encoding="utf-8")
+        signal = simulate(
+            config, options.out, text=text, restart=options.restart, overwrite=options.overwrite, quiet=options.quiet
+        )
+    except ImportError as error:
+        return _fail(f"{error}: pip install 'flashschnet[simulate]' brings what simulations need")
+    except (ConvertError, ValueError, RuntimeError, OSError) as error:
+        return _fail(str(error))
+    # As a shell says of a program that a signal ended.
+    return 128 + signal if signal else 0
 
 
 def _convert(options: argparse.Namespace) -> int:

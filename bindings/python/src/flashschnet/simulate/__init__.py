@@ -1,0 +1,15 @@
+"""Runs of dynamics from a configuration file: what ``flashschnet simulate`` does.
+
+| file | what |
+| --- | --- |
+| ``config.py`` | the configuration: mlcg's keys and ours, checked |
+| ``molecules.py`` | starting structures from mlcg's files, extended XYZ, PDB |
+| ``folder.py`` | a run's folder: what is written when, so that a kill at any moment loses only the last interval |
+| ``runner.py`` | the loop: steps, progress, signals |
+"""
+
+from .config import Config, ConfigError
+from .folder import RunFolder
+from .runner import simulate
+
+__all__ = ["Config", "ConfigError", "RunFolder", "simulate"]

@@ -1,0 +1,293 @@
+"""Runs from configuration files: what they accept, what they write, and that nothing is lost to a signal."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import modelfile
+import numpy as np
+import pytest
+
+import flashschnet
+from flashschnet import cli
+
+yaml = pytest.importorskip("yaml", reason="pip install flashschnet[simulate]")
+pytest.importorskip("mdtraj", reason="pip install flashschnet[simulate]")
+pytest.importorskip("tqdm", reason="pip install flashschnet[simulate]")
+
+from flashschnet.simulate import Config, ConfigError, RunFolder, simulate  # noqa: E402
+
+#: How often a run is killed. 50 take two minutes.
+KILLS = int(os.environ.get("FLASHSCHNET_KILLS", "5"))
+
+XYZ = """3
+Properties=species:S:1:pos:R:3:types:I:1:masses:R:1 name=bent
+X 0.0 0.0 0.0 1 12.0
+X 1.2 0.0 0.0 1 12.0
+X 1.2 1.6 0.0 2 14.0
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> dict[str, Any]:
+    """Four replicas of a molecule of three beads."""
+    (tmp_path / "bent.xyz").write_text(XYZ)
+    return {
+        "model_file": str(modelfile.write_bonds(tmp_path / "bonds.safetensors")),
+        "structure_file": str(tmp_path / "bent.xyz"),
+        "temperatures": [300.0],
+        "replicas": 4,
+        "simulation": {
+            "dt": 0.002,
+            "friction": 1.0,
+            "n_timesteps": 200,
+            "save_interval": 10,
+            "export_interval": 50,
+            "random_seed": 3,
+        },
+    }
+
+
+def written(tmp_path: Path, config: dict[str, Any]) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def run(tmp_path: Path, config: dict[str, Any], *arguments: str, out: str = "run") -> RunFolder:
+    folder = tmp_path / out
+    status = cli.main(["simulate", str(written(tmp_path, config)), "--out", str(folder), "--quiet", *arguments])
+    assert status == 0
+    return RunFolder(folder)
+
+
+def contents(folder: RunFolder) -> tuple[list[Any], list[dict[str, str]]]:
+    """All frames of all replicas, and all rows of the tables."""
+    replicas = len(folder.description()["replicas"])
+    return [folder.trajectory(r).xyz for r in range(replicas)], list(folder.energies())
+
+
+def assert_same(one: RunFolder, other: RunFolder) -> None:
+    (frames, rows), (expected, expected_rows) = contents(one), contents(other)
+    for a, b in zip(frames, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert rows == expected_rows
+    assert one.read_checkpoint() == other.read_checkpoint()
+
+
+def test_writes_frames_and_energies(tmp_path: Path, config):
+    folder = run(tmp_path, config)
+    assert [path.name for path in folder.exports()] == [f"step-{step:012d}" for step in (50, 100, 150, 200)]
+    frames, rows = contents(folder)
+    assert [each.shape for each in frames] == [(20, 3, 3)] * 4
+    assert len(rows) == 20 * 4
+    last = rows[-1]
+    assert (last["step"], last["replica"], last["frozen"]) == ("200", "3", "0")
+    assert float(last["potential"]) == pytest.approx(sum(float(last[t]) for t in ("network", "bonds", "far")))
+    # Frames are the positions that the energies were computed for.
+    potential = flashschnet.Potential(config["model_file"])
+    energy = potential.compute(10.0 * frames[3][-1].astype(float), [1, 1, 2]).energy
+    assert energy == pytest.approx(float(last["potential"]), abs=1e-5)
+    assert folder.description()["terms"] == ["network", "bonds", "far"]
+    with pytest.raises(ConfigError, match="--restart goes on with it, --overwrite begins anew"):
+        simulate(Config.of(config), folder.path)
+    again = run(tmp_path, config, "--overwrite")
+    np.testing.assert_array_equal(contents(again)[0], frames)
+
+
+def test_goes_on_where_it_ended(tmp_path: Path, config):
+    whole = run(tmp_path, config, out="whole")
+    config["simulation"]["n_timesteps"] = 100
+    run(tmp_path, config)
+    config["simulation"]["n_timesteps"] = 200
+    assert_same(run(tmp_path, config, "--restart"), whole)
+    # Nothing is left to do.
+    assert_same(run(tmp_path, config, "--restart"), whole)
+
+
+def test_exchange(tmp_path: Path, config):
+    config["temperatures"] = [300.0, 400.0, 500.0]
+    config["replicas"] = 2
+    config["simulation"] |= {"exchange_interval": 5, "save_forces": True}
+    folder = run(tmp_path, config)
+    described = folder.description()["replicas"]
+    assert [round(each["temperature"]) for each in described] == [300, 300, 400, 400, 500, 500]
+    frames, rows = contents(folder)
+    assert len(frames) == 6
+    assert {row["walker"] for row in rows} == set("012345")
+    text = (folder.exports()[-1] / "exchanges.csv").read_text().splitlines()
+    assert text[0] == "colder,warmer,attempts,accepted"
+    assert [line.split(",")[:3] for line in text[1:]] == [
+        ["0", "2", "20"], ["2", "4", "20"], ["1", "3", "20"], ["3", "5", "20"],
+    ]  # fmt: skip
+    assert np.load(folder.exports()[0] / "forces.npy").shape == (5, 18, 3)
+
+
+def test_pdb_and_term_lists(tmp_path: Path, config):
+    """A molecule that the model's file does not have."""
+    lines = [
+        f"ATOM  {i:5d}  CA  {name:3s} A{i:4d}    {x:8.3f}{0.7 * (i % 2):8.3f}{0.0:8.3f}  1.00  0.00           X"
+        for i, name, x in ((1, "A", 0.0), (2, "B", 1.4), (3, "A", 2.8), (4, "A", 3.7))
+    ]
+    (tmp_path / "chain.pdb").write_text("\n".join([*lines, "END", ""]))
+    terms = {"bonds": [[0, 1], [1, 2], [2, 3]], "far": []}
+    (tmp_path / "chain.yaml").write_text(yaml.safe_dump({"terms": terms}))
+    config |= {"structure_file": str(tmp_path / "chain.pdb"), "topology_file": str(tmp_path / "chain.yaml")}
+    folder = run(tmp_path, config)
+    trajectory = folder.trajectory(0)
+    assert [atom.residue.name for atom in trajectory.topology.atoms] == ["A", "B", "A", "A"]
+    del config["topology_file"]
+    text = refused(tmp_path, config)
+    assert "has 4 atoms of types that none of 1 topologies has" in text
+
+
+def refused(tmp_path: Path, config: dict[str, Any], *arguments: str) -> str:
+    """What the command says to a configuration that it does not take: one line."""
+    path = written(tmp_path, config)
+    command = [sys.executable, "-m", "flashschnet", "simulate", str(path), "--out", str(tmp_path / "no"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    return done.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"modle_file": "x"}, "modle_file: is not a key of a simulation; did you mean model_file?"),
+        (
+            {"simulation.n_timestep": 5},
+            "simulation.n_timestep: is not a key of a simulation; did you mean n_timesteps?",
+        ),
+        ({"simulation.dt": -1}, "simulation.dt: is -1, must be a number above 0"),
+        ({"simulation.dt": "1e-x"}, "simulation.dt: is '1e-x', must be a number above 0"),
+        ({"simulation.n_timesteps": 1.5}, "simulation.n_timesteps: is 1.5, must be a whole number from 1 on"),
+        (
+            {"simulation.n_timesteps": 15},
+            "simulation.n_timesteps: is 15, must be a multiple of save_interval, 10",
+        ),
+        ({"simulation.dtype": "half"}, "simulation.dtype: is 'half', must be one of single, double"),
+        ({"simulation.device": "tpu"}, "simulation.device: is 'tpu', must be one of auto, cpu, cuda, gpu"),
+        ({"simulation.save_forces": 1}, "simulation.save_forces: is 1, must be true or false"),
+        (
+            {"simulation.sim_subroutine": "f"},
+            "simulation.sim_subroutine: is 'f', which is not supported: a file cannot hold a function of Python; "
+            "flashschnet.Simulation runs between them",
+        ),
+        (
+            {"simulation.class_path": "mlcg.simulation.OverdampedSimulation"},
+            "simulation.dt: stands beside class_path: put it into init_args",
+        ),
+        ({"betas": [1.0]}, "betas: one of betas and temperatures must be given"),
+        ({"temperatures": []}, "temperatures: is [], must be a number or a list of numbers"),
+        ({"replicas": 0}, "replicas: is 0, must be a whole number from 1 on"),
+        ({"simulation": 3}, "simulation is not the simulation's keys (names and values)"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, config, change, text):
+    for key, value in change.items():
+        section, _, name = key.rpartition(".")
+        (config[section] if section else config)[name] = value
+    with pytest.raises(ConfigError) as caught:
+        Config.of(config, "run.yaml")
+    assert str(caught.value) == f"run.yaml: {text}"
+
+
+def test_the_command_says_so_in_one_line(tmp_path: Path, config):
+    config["simulation"]["colour"] = "red"
+    assert "simulation.colour: is not a key of a simulation; there are" in refused(tmp_path, config)
+    del config["simulation"]["colour"]
+    config["model_file"] = str(tmp_path / "missing.safetensors")
+    assert refused(tmp_path, config).endswith("missing.safetensors: No such file or directory (os error 2)")
+    config["model_file"] = str(tmp_path / "bonds.safetensors")
+    config["temperatures"] = [300.0, 310.0]
+    assert "2 betas or temperatures for 1 structures" in refused(tmp_path, config)
+
+
+def test_mlcg_wraps_its_keys(config):
+    inner = config["simulation"]
+    config["simulation"] = {"class_path": "mlcg.simulation.PTSimulation", "init_args": inner}
+    assert Config.of(config).exchange_interval == 100
+    config["simulation"]["class_path"] = "mlcg.simulation.OverdampedSimulation"
+    with pytest.raises(ConfigError, match="'OverdampedSimulation' is not supported; LangevinSimulation, PTSimulation"):
+        Config.of(config)
+
+
+def test_mlcgs_own_files(shared: Path, tmp_path: Path):
+    config = {
+        "model_file": str(shared / "models" / "cln_ca_mlcg.pt"),
+        "betas": [1.6773985789045691],
+        "simulation": {
+            "create_checkpoints": True, "device": "cpu", "dt": 0.004, "dtype": "single", "export_interval": 10,
+            "friction": 1.0, "log_interval": 10, "log_type": "write", "n_timesteps": 20, "random_seed": 1,
+            "read_checkpoint_file": False, "save_energies": True, "save_forces": False, "save_interval": 5,
+            "specialize_priors": True,
+        },
+    }  # fmt: skip
+    folder = run(tmp_path, config)
+    frames, rows = contents(folder)
+    assert [each.shape for each in frames] == [(4, 10, 3)] * 2
+    assert [float(row["target_K"]) for row in rows] == pytest.approx([300.0] * len(rows), abs=0.01)
+    assert len(folder.log_file.read_text().splitlines()) == 2
+
+
+def start(tmp_path: Path, config: dict[str, Any], out: str) -> subprocess.Popen[str]:
+    path = written(tmp_path, config)
+    options = ["--out", str(tmp_path / out), "--restart", "--quiet"]
+    command = [sys.executable, "-m", "flashschnet", "simulate", str(path), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Until something has been exported."""
+    while process.poll() is None and not (folder / "checkpoint").exists():
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_save_and_stop(tmp_path: Path, config, number):
+    config["simulation"]["n_timesteps"] = 20_000
+    whole = run(tmp_path, config, out="whole")
+    process = start(tmp_path, config, "run")
+    wait_for(tmp_path / "run", process)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.fail("the run ended before the signal: it is too short for this machine")
+    assert process.returncode == 128 + number, said
+    folder = RunFolder(tmp_path / "run")
+    done = int(folder.exports()[-1].name.removeprefix("step-"))
+    assert 0 < done < 20_000
+    assert_same(run(tmp_path, config, "--restart"), whole)
+
+
+def test_nothing_is_lost_to_kills(tmp_path: Path, config):
+    """Killed at random moments and gone on with, a run is what it would have been."""
+    chance = random.Random(1)
+    config["simulation"] |= {"n_timesteps": 6000 * KILLS, "export_interval": 20}
+    process = start(tmp_path, config, "killed")
+    began = time.monotonic()
+    wait_for(tmp_path / "killed", process)
+    ready = time.monotonic() - began
+    killed = 0
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.0, 0.5))
+        process.kill()
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+        # No file is left that cannot be read.
+        for replica in range(4):
+            assert len(RunFolder(tmp_path / "killed").trajectory(replica)) % 2 == 0
+        process = start(tmp_path, config, "killed")
+        time.sleep(chance.uniform(0.0, 1.2 * ready))
+    _, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    assert killed > KILLS // 2, f"{killed} of {KILLS} runs were killed: the others had ended"
+    whole = run(tmp_path, config, out="whole")
+    assert_same(RunFolder(tmp_path / "killed"), whole)
