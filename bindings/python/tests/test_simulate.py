@@ -237,6 +237,54 @@ def test_mlcgs_own_files(shared: Path, tmp_path: Path):
     assert len(folder.log_file.read_text().splitlines()) == 2
 
 
+def test_pictures(tmp_path: Path, config, capsys):
+    pytest.importorskip("matplotlib", reason="pip install flashschnet[simulate]")
+    config["temperatures"] = [300.0, 400.0]
+    config["simulation"] |= {"exchange_interval": 5}
+    folder = run(tmp_path, config)
+    capsys.readouterr()
+    assert cli.main(["plot", str(folder.path), "--skip", "0.5"]) == 0
+    names = ["energy", "temperature", "rmsd", "gyration", "surface"]
+    expected = [folder.path / "pictures" / f"{name}.png" for name in names]
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrote")] == [
+        f"wrote {path}" for path in expected
+    ]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in expected)
+    assert (
+        cli.main(["plot", str(folder.path), "--format", "svg", "--out", str(tmp_path), "--distances", "0-1,1-2"]) == 0
+    )
+    assert all("<svg" in (tmp_path / f"{name}.svg").read_text() for name in names)
+    # What is measured is what mdtraj reads, in Å.
+    trajectory = folder.trajectory(0)
+    centred = 10 * (trajectory.xyz - trajectory.xyz.mean(axis=1, keepdims=True))
+    gyration = np.sqrt((centred**2).sum(axis=2).mean(axis=1))
+    from flashschnet.simulate.plot import _Shapes
+
+    shapes = _Shapes(folder, folder.description(), None)
+    np.testing.assert_allclose(shapes.gyration[0], gyration, rtol=1e-4)
+    assert shapes.rmsd[0].shape == (20,)
+    assert 0 < shapes.rmsd[0][0] < shapes.rmsd[0].max() < 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (["{run}", "--distances", "0-1"], 2, "--distances 0-1: give two pairs of atoms, such as 0-9,2-7"),
+        (["{run}", "--distances", "0-1,1-7"], 1, "there is no distance between atoms 1 and 7 of 3"),
+        (["{run}", "--skip", "1"], 2, "--skip 1.0: must be at least 0 and below 1"),
+        (["nowhere"], 1, "nowhere is not the folder of a run"),
+    ],
+)
+def test_pictures_that_cannot_be_drawn(tmp_path: Path, config, capsys, arguments, status, text):
+    folder = run(tmp_path, config)
+    capsys.readouterr()
+    try:
+        found = cli.main(["plot", *(word.replace("{run}", str(folder.path)) for word in arguments)])
+    except SystemExit as error:
+        found = error.code
+    assert (found, text in capsys.readouterr().err) == (status, True)
+
+
 def start(tmp_path: Path, config: dict[str, Any], out: str) -> subprocess.Popen[str]:
     path = written(tmp_path, config)
     options = ["--out", str(tmp_path / out), "--restart", "--quiet"]

@@ -1,10 +1,10 @@
-"""The command ``flashschnet``: convert models, say what is in a model file, run dynamics."""
+"""The command ``flashschnet``: convert models, say what is in a model file, run dynamics and draw it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_convert(commands)
     _add_info(commands)
     _add_simulate(commands)
+    _add_plot(commands)
     return parser
 
 
@@ -100,10 +101,67 @@ def _add_simulate(commands: Any) -> None:
     parser.set_defaults(run=_simulate)
 
 
-def _simulate(options: argparse.Namespace) -> int:
+def _add_plot(commands: Any) -> None:
+    parser = commands.add_parser(
+        "plot",
+        help="draw pictures of a run",
+        description="Draw energies, temperatures, RMSD, radius of gyration and a free-energy surface of a run.",
+    )
+    add = parser.add_argument
+    add("run_folder", metavar="RUN", help="the run's folder")
+    add("--out", metavar="FOLDER", help="where pictures go (default: RUN/pictures)")
+    add("--format", choices=("png", "svg"), default="png", help="default: png")
+    add("--reference", metavar="FILE.pdb", help="what RMSDs are to (default: where each replica started)")
+    add("--skip", type=float, default=0.0, metavar="PART", help="part of the run that distributions leave out, 0 to 1")
+    add("--distances", metavar="I-J,K-L", help="atoms whose distances the free-energy surface is over, counted from 0 "
+        "(default: the ends, and a quarter of the chain from them)")  # fmt: skip
+    parser.set_defaults(run=_plot, parser=parser)
+
+
+def _plot(options: argparse.Namespace) -> int:
+    distances = None
+    if options.distances is not None:
+        try:
+            (a, b), (c, d) = (map(int, pair.split("-")) for pair in options.distances.split(","))
+        except ValueError:
+            options.parser.error(f"--distances {options.distances}: give two pairs of atoms, such as 0-9,2-7")
+        distances = ((a, b), (c, d))
+    if not 0 <= options.skip < 1:
+        options.parser.error(f"--skip {options.skip}: must be at least 0 and below 1")
+
+    def work() -> int:
+        from .simulate import RunFolder, plot
+
+        run = RunFolder(options.run_folder)
+        pictures = plot(
+            run,
+            Path(options.out) if options.out else run.path / "pictures",
+            form=options.format,
+            reference=Path(options.reference) if options.reference else None,
+            skip=options.skip,
+            distances=distances,
+        )
+        for picture in pictures:
+            print(f"wrote {picture}")
+        return 0
+
+    return _for_people(work)
+
+
+def _for_people(work: Callable[[], int]) -> int:
+    """Do the work of a command that needs the packages for simulations; what goes wrong is one line."""
     from .convert import ConvertError
 
     try:
+        return work()
+    except ImportError as error:
+        return _fail(f"{error}: pip install 'flashschnet[simulate]' brings what simulations need")
+    except (ConvertError, ValueError, RuntimeError, OSError) as error:
+        return _fail(str(error))
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    def work() -> int:
         from .simulate import Config, simulate
 
         config = Config.load(options.config)
@@ -111,12 +169,10 @@ def _simulate(options: argparse.Namespace) -> int:
         signal = simulate(
             config, options.out, text=text, restart=options.restart, overwrite=options.overwrite, quiet=options.quiet
         )
-    except ImportError as error:
-        return _fail(f"{error}: pip install 'flashschnet[simulate]' brings what simulations need")
-    except (ConvertError, ValueError, RuntimeError, OSError) as error:
-        return _fail(str(error))
-    # As a shell says of a program that a signal ended.
-    return 128 + signal if signal else 0
+        # As a shell says of a program that a signal ended.
+        return 128 + signal if signal else 0
+
+    return _for_people(work)
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -6,10 +6,12 @@
 | ``molecules.py`` | starting structures from mlcg's files, extended XYZ, PDB |
 | ``folder.py`` | a run's folder: what is written when, so that a kill at any moment loses only the last interval |
 | ``runner.py`` | the loop: steps, progress, signals |
+| ``plot.py`` | pictures of a run |
 """
 
 from .config import Config, ConfigError
 from .folder import RunFolder
+from .plot import plot
 from .runner import simulate
 
-__all__ = ["Config", "ConfigError", "RunFolder", "simulate"]
+__all__ = ["Config", "ConfigError", "RunFolder", "plot", "simulate"]

@@ -120,6 +120,7 @@ class _Setup:
             "format": 1,
             "seed": self.seed,
             "units": {"length": "Angstrom", "energy": self.model.units.energy, "time": "ps", "temperature": "K"},
+            "energy_in_eV": self.model.energy_in_ev,
             "timestep": self.config.dt,
             "steps": self.config.n_timesteps,
             "save_interval": self.config.save_interval,
