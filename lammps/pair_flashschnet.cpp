@@ -109,6 +109,8 @@ void PairFlashSchNet::settings(int narg, char **arg)
       model_units = true;
     } else if (key == "skin") {
       error->all(FLERR, "pair_style flashschnet: the skin is LAMMPS' own, set by the neighbor command");
+    } else if (key == "priors") {
+      error->all(FLERR, "pair_style flashschnet: priors are LAMMPS' own styles here, which flashschnet export-lammps writes");
     } else if (fsn_options_set(&tried, arg[i], arg[i + 1]) != FSN_SUCCESS) {
       error->all(FLERR, "pair_style flashschnet: " + std::string(fsn_last_error()) + ": " + SYNTAX);
     }
@@ -144,6 +146,7 @@ void PairFlashSchNet::coeff(int narg, char **arg)
   map_types(narg - 3, arg + 3);
 
   fsn_options chosen = sized<fsn_options>();
+  chosen.priors = FSN_PRIORS_OFF;
   for (size_t i = 0; i < options.size(); i += 2)
     if (options[i] != "units") fsn_options_set(&chosen, options[i].c_str(), options[i + 1].c_str());
   const char *environment = getenv("OMP_NUM_THREADS");

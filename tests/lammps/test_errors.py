@@ -28,6 +28,7 @@ def said(text: str) -> str:
         ("threads 0", 'threads is "0", must be a number from 1 on'),
         ("colour red", 'there is no option "colour"'),
         ("units nano", 'units is "nano", can only be model'),
+        ("priors on", "priors are LAMMPS' own styles here, which flashschnet export-lammps writes"),
         ("skin 1.0", "the skin is LAMMPS' own, set by the neighbor command"),
     ],
 )
