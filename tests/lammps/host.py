@@ -122,21 +122,22 @@ class Host:
         return output
 
 
-def evaluate(name: str, pair: str = "flashschnet", units: str = "metal", run: str = "run 0 post no") -> str:
-    """Commands that compute everything a pair style gives, for `Output.evaluation`."""
+def evaluate(name: str, pair: str = "flashschnet", units: str = "metal", *, bonded: bool = False) -> str:
+    """Commands that compute all that a pair style gives, or with `bonded` all styles, for `Output.evaluation`."""
+    energy, virial_of = ("", "virial") if bonded else ("pair", "pair")
     virial = " ".join(f"$(c_virial[{k}]*vol/{PRESSURE[units]}:%.17g)" for k in range(1, 7))
     extras = " ".join(f"$(c_extras[{k}]:%.17g)" for k in range(1, 6))
     columns = "id x y z fx fy fz c_energies " + " ".join(f"c_virials[{k}]" for k in range(1, 7))
     return f"""
-compute energies all pe/atom pair
-compute virials all stress/atom NULL pair
-compute virial all pressure NULL pair
+compute energies all pe/atom {energy}
+compute virials all stress/atom NULL {virial_of}
+compute virial all pressure NULL {virial_of}
 compute extras all pair {pair}
 thermo_style custom step pe c_virial[1] c_extras[1]
 thermo_modify norm no
 dump numbers all custom 1 {name}.dump {columns}
 dump_modify numbers sort id format float %.17g
-{run}
+run 0 post no
 print "RESULT {name} $(pe:%.17g) {virial} {extras}"
 undump numbers
 thermo_style one

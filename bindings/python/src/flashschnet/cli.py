@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_info(commands)
     _add_simulate(commands)
     _add_plot(commands)
+    _add_export_lammps(commands)
     return parser
 
 
@@ -175,6 +176,25 @@ def _simulate(options: argparse.Namespace) -> int:
     return _for_people(work)
 
 
+def _add_export_lammps(commands: Any) -> None:
+    parser = commands.add_parser(
+        "export-lammps",
+        help="write a coarse-grained force field for LAMMPS",
+        description="Write PREFIX.data and PREFIX.in: a molecule with its network as pair_style flashschnet, and the "
+        "priors of its model as LAMMPS' own styles.",
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="the model file (*.safetensors)")
+    add("structure", metavar="STRUCTURE", help="the molecule, in a file that ASE reads, its bead types in column types")
+    add("prefix", metavar="PREFIX", help="path of the files to write, without suffix")
+    add("--units", choices=("real", "metal"), default="real", help="LAMMPS' units (default: real)")
+    add("--pair-style", metavar="WORDS", default="", help="keywords of the pair style, such as 'precision double'")
+    add("--topology", metavar="NAME", help="which molecule of the model file it is, if several have the same types")
+    add("--repulsion-cutoff", type=float, metavar="R", help="Å at which repulsions without a cutoff end in LAMMPS")
+    add("--mass", type=float, metavar="M", help="mass in u of beads whose mass is not known otherwise")
+    parser.set_defaults(run=_export_lammps)
+
+
 def _convert(options: argparse.Namespace) -> int:
     from .convert import ConvertError, convert
 
@@ -228,6 +248,34 @@ def _info(options: argparse.Namespace) -> int:
     except Exception as error:  # The library's errors are one line for people; so is this command's.
         return _fail(str(error))
     print("\n".join(text))
+    return 0
+
+
+def _export_lammps(options: argparse.Namespace) -> int:
+    try:
+        from ase.io import read
+    except ImportError:
+        return _fail("export-lammps reads structures with ASE: pip install ase")
+    try:
+        from .lammps import export
+    except (ImportError, OSError) as error:
+        return _fail(f"the library is not available: {error}")
+    try:
+        report = export(
+            options.model,
+            read(options.structure),
+            options.prefix,
+            units=options.units,
+            style=options.pair_style,
+            topology=options.topology,
+            repulsion_cutoff=options.repulsion_cutoff,
+            mass=options.mass,
+        )
+    except Exception as error:  # ASE's errors are of every kind, and the library's are one line for people.
+        return _fail(f"{error}")
+    for note in report.notes:
+        print(f"note: {note}")
+    print(f"wrote {report.data} and {report.input}")
     return 0
 
 
