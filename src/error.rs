@@ -43,6 +43,9 @@ pub enum Error {
     /// A callback of the host returned an error.
     #[error("callback failed: {0}")]
     Callback(String),
+    /// A GPU failed while it was in use.
+    #[error("device failed: {0}")]
+    Device(String),
     /// A defect in the library itself.
     #[error("internal error: {0}")]
     Internal(String),

@@ -28,6 +28,8 @@ pub enum fsn_status {
     FSN_NUMERICAL_ERROR = 6,
     /// A callback of the host returned an error.
     FSN_CALLBACK_ERROR = 7,
+    /// A GPU failed while it was in use; the potential is of no use any more.
+    FSN_DEVICE_ERROR = 8,
     /// A defect in the library itself.
     FSN_INTERNAL_ERROR = 255,
 }
@@ -42,6 +44,7 @@ impl From<&Error> for fsn_status {
             Error::OutOfMemory(_) => Self::FSN_OUT_OF_MEMORY,
             Error::Numerical(_) => Self::FSN_NUMERICAL_ERROR,
             Error::Callback(_) => Self::FSN_CALLBACK_ERROR,
+            Error::Device(_) => Self::FSN_DEVICE_ERROR,
             Error::Internal(_) => Self::FSN_INTERNAL_ERROR,
         }
     }

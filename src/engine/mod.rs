@@ -4,6 +4,7 @@
 //! engine is one module here and one line in [`crate::potential`], where the choice is made.
 
 pub mod cpu;
+pub mod cuda;
 pub mod reference;
 
 use crate::model::{Model, Network};
@@ -29,6 +30,9 @@ pub struct Graph<'a> {
     /// For each atom the owned atom whose features it has; `None` where an [`Exchange`] brings them
     /// or there are no ghosts.
     pub owners: Option<&'a [u32]>,
+    /// The number of the list: graphs of one caller with the same number have the same structures, offsets, neighbours,
+    /// shifts and owners, so that an engine may keep a copy. `None` if there is no telling.
+    pub version: Option<u64>,
 }
 
 /// Lattice translations of the senders of a graph.

@@ -64,6 +64,11 @@ impl Spacing {
         self.intervals
     }
 
+    /// (a, b, c) of x(r) = a r + b (1 − e^{−c r}).
+    pub fn terms(&self) -> (f64, f64, f64) {
+        (self.linear, self.decaying, self.rate)
+    }
+
     /// Finds a distance from 0 to the cutoff.
     #[inline(always)]
     pub fn place(&self, r: f64) -> Place {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::options::{Device, Filters, Options, Precision};
 use super::terms::NoNetwork;
 use crate::engine::cpu::{self, CpuEngine, CpuReal};
+use crate::engine::cuda::{CudaEngine, CudaReal, Gpu};
 use crate::engine::{Engine, network};
 use crate::filter::Tables;
-use crate::model::Model;
+use crate::model::{Model, Network};
+use crate::simd::Real;
 use crate::{Error, Result};
 
 /// Error of tables, see [`Tables::bound`], that is less than float32 arithmetic makes itself.
@@ -29,6 +31,8 @@ pub(super) struct Choice {
     pub engine: Box<dyn Engine>,
     pub options: Options,
     pub table: Option<TableInfo>,
+    /// Why `auto` did not take a GPU.
+    pub no_gpu: Option<String>,
 }
 
 impl Choice {
@@ -36,17 +40,15 @@ impl Choice {
         if model.network().is_none() {
             return Ok(Self::without_network(options));
         }
-        if options.device == Device::Cuda {
-            return Err(Error::unsupported(
-                "device cuda: this build has no CUDA engine; use device cpu or auto",
-            ));
-        }
-        match options.precision {
-            Precision::Double => cpu::<f64>(model, options, DOUBLE_TOLERANCE),
-            Precision::Single => cpu::<f32>(model, options, SINGLE_TOLERANCE),
-            Precision::Half => Err(Error::unsupported(
-                "precision half: no engine has 16-bit weights yet; use single or double",
-            )),
+        match options.device {
+            Device::Cpu => on_cpu(model, options),
+            Device::Cuda => on_gpu(model, options),
+            Device::Auto => on_gpu(model, options).or_else(|reason| {
+                on_cpu(model, options).map(|choice| Self {
+                    no_gpu: Some(reason.to_string()),
+                    ..choice
+                })
+            }),
         }
     }
 
@@ -62,14 +64,57 @@ impl Choice {
                 ..options
             },
             table: None,
+            no_gpu: None,
         }
     }
 }
 
-/// The CPU engine, with tables where they are asked for or keep to `tolerance`.
+fn on_cpu(model: &Arc<Model>, options: Options) -> Result<Choice> {
+    match options.precision {
+        Precision::Double => cpu::<f64>(model, options, DOUBLE_TOLERANCE),
+        Precision::Single => cpu::<f32>(model, options, SINGLE_TOLERANCE),
+        Precision::Half => Err(Error::unsupported(
+            "precision half: no engine has 16-bit weights yet; use single or double",
+        )),
+    }
+}
+
+fn on_gpu(model: &Arc<Model>, options: Options) -> Result<Choice> {
+    match options.precision {
+        Precision::Double => cuda::<f64>(model, options, DOUBLE_TOLERANCE),
+        Precision::Single => cuda::<f32>(model, options, SINGLE_TOLERANCE),
+        Precision::Half => Err(Error::unsupported(
+            "precision half: no engine has 16-bit weights yet; use single or double",
+        )),
+    }
+}
+
+/// The CPU engine.
 fn cpu<T: CpuReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -> Result<Choice> {
     let network = network(model)?;
-    let tables = match options.filters {
+    let tables = tables(network, options, tolerance);
+    let info = tables.as_ref().map(TableInfo::of);
+    let filters = tables.map_or_else(|| cpu::Filters::<T>::exact(network), cpu::Filters::Table);
+    let threads = options.threads.unwrap_or_else(default_threads);
+    options.threads = Some(threads);
+    let engine = Box::new(CpuEngine::new(model.clone(), filters, threads)?);
+    Ok(Choice::made(engine, Device::Cpu, options, info))
+}
+
+/// The CUDA engine, on the GPU of this process.
+fn cuda<T: CudaReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -> Result<Choice> {
+    let network = network(model)?;
+    let gpu = Box::new(Gpu::new()?);
+    let tables = tables::<T>(network, options, tolerance);
+    let info = tables.as_ref().map(TableInfo::of);
+    options.threads = Some(options.threads.unwrap_or(1));
+    let engine = Box::new(CudaEngine::new(model.clone(), tables.as_ref(), gpu)?);
+    Ok(Choice::made(engine, Device::Cuda, options, info))
+}
+
+/// Tables where they are asked for or keep to `tolerance`.
+fn tables<T: Real>(network: &Network, options: Options, tolerance: f64) -> Option<Tables<T>> {
+    match options.filters {
         Filters::Exact => None,
         Filters::Table => Some(Tables::build(network, tolerance)),
         // float64 is for those who want no approximation.
@@ -77,25 +122,38 @@ fn cpu<T: CpuReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -> 
         Filters::Auto => {
             Some(Tables::build(network, tolerance)).filter(|tables| tables.bound() <= tolerance)
         }
-    };
-    let table = tables.as_ref().map(|tables| TableInfo {
-        intervals: tables.spacing().intervals(),
-        bound: tables.bound(),
-    });
-    let filters = tables.map_or_else(|| cpu::Filters::<T>::exact(network), cpu::Filters::Table);
-    let threads = options.threads.unwrap_or_else(default_threads);
-    options.device = Device::Cpu;
-    options.filters = if table.is_some() {
-        Filters::Table
-    } else {
-        Filters::Exact
-    };
-    options.threads = Some(threads);
-    Ok(Choice {
-        engine: Box::new(CpuEngine::new(model.clone(), filters, threads)?),
-        options,
-        table,
-    })
+    }
+}
+
+impl TableInfo {
+    fn of<T: Real>(tables: &Tables<T>) -> Self {
+        Self {
+            intervals: tables.spacing().intervals(),
+            bound: tables.bound(),
+        }
+    }
+}
+
+impl Choice {
+    fn made(
+        engine: Box<dyn Engine>,
+        device: Device,
+        mut options: Options,
+        table: Option<TableInfo>,
+    ) -> Self {
+        options.device = device;
+        options.filters = if table.is_some() {
+            Filters::Table
+        } else {
+            Filters::Exact
+        };
+        Self {
+            engine,
+            options,
+            table,
+            no_gpu: None,
+        }
+    }
 }
 
 /// `OMP_NUM_THREADS` if it is a number, else what the machine offers this process.

@@ -36,6 +36,7 @@ pub struct Potential {
     skin: f64,
     engine: Box<dyn Engine>,
     table: Option<TableInfo>,
+    no_gpu: Option<String>,
     rows: Vec<u32>,
     verlet: VerletList,
     list: NeighborList,
@@ -43,9 +44,23 @@ pub struct Potential {
     builds: u64,
     domain: Option<DomainList>,
     priors: Option<Priors>,
+    versions: Versions,
     results: Results,
     /// Energies of network and priors, structure by structure.
     by_term: Vec<f64>,
+}
+
+/// Numbers of the lists that engines are given, all different.
+#[derive(Debug, Default)]
+struct Versions {
+    own: u64,
+    host: u64,
+}
+
+impl Versions {
+    fn next(&self) -> u64 {
+        self.own.max(self.host) + 1
+    }
 }
 
 impl Potential {
@@ -78,6 +93,7 @@ impl Potential {
                 engine,
                 options,
                 table: None,
+                no_gpu: None,
             },
         )
     }
@@ -87,6 +103,7 @@ impl Potential {
             engine,
             options,
             table,
+            no_gpu,
         } = choice;
         let priors = match options.priors {
             PriorUse::On => Priors::new(&model)?,
@@ -101,6 +118,7 @@ impl Potential {
             skin,
             engine,
             table,
+            no_gpu,
             rows: Vec::new(),
             verlet: VerletList::default(),
             list: NeighborList::default(),
@@ -108,6 +126,7 @@ impl Potential {
             builds: 0,
             domain: None,
             priors,
+            versions: Versions::default(),
             results: Results::default(),
             by_term: Vec::new(),
         })
@@ -126,6 +145,11 @@ impl Potential {
     /// The tables in use, if filters are tabulated.
     pub fn table(&self) -> Option<TableInfo> {
         self.table
+    }
+
+    /// Why the device `auto` is not a GPU, if that was asked for and is so.
+    pub fn no_gpu(&self) -> Option<&str> {
+        self.no_gpu.as_deref()
     }
 
     /// The skin of its own neighbour lists, in the model's unit of length.
@@ -207,6 +231,7 @@ impl Potential {
                 cells: &vectors,
             }),
             owners: None,
+            version: Some(self.versions.own),
         };
         self.engine
             .compute(&graph, wanted, None, &mut self.results)?;
@@ -227,6 +252,7 @@ impl Potential {
     /// [`Error::InvalidArgument`] naming the entry at fault; the list set before is then kept.
     pub fn set_neighbors(&mut self, neighbors: &HostNeighbors) -> Result<()> {
         self.domain = Some(DomainList::new(neighbors)?);
+        self.versions.host = self.versions.next();
         Ok(())
     }
 
@@ -268,6 +294,7 @@ impl Potential {
             neighbors: &list.neighbors,
             images: None,
             owners: list.owners.as_deref(),
+            version: Some(self.versions.host),
         };
         self.engine
             .compute(&graph, wanted, exchange, &mut self.results)?;
@@ -297,6 +324,7 @@ impl Potential {
         let rebuilt = self.verlet.update(&each, cutoff, self.skin)?;
         if rebuilt || exclusions != self.exclusions {
             self.builds += u64::from(rebuilt);
+            self.versions.own = self.versions.next();
             self.list.clone_from(self.verlet.list());
             exclusions.remove(
                 &mut self.list.offsets,

@@ -3,6 +3,9 @@
 // Every test program compiles this module for itself and uses a part of it.
 #![allow(dead_code)]
 
+pub mod cuda_checks;
+pub mod cuda_model;
+pub mod emulator;
 pub mod model_file;
 pub mod programs;
 pub mod random_model;

@@ -1,0 +1,170 @@
+// What every kernel shares: numbers, warps, and the arrays of one potential.
+//
+// The engine puts a description of the model in front of this file: Real, the widths, counts and offsets as constants.
+// The same text is compiled for the GPU and, with tests/emulator in front of it, for the processor.
+
+#ifdef __CUDACC__
+/// A kernel: every one takes the arrays, and the number of an interaction block or what it says.
+#define KERNEL(name, threads, blocks)                            \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) \
+        name(const __grid_constant__ System s, const int block)
+/// The block's shared memory, as much as the launch asked for.
+extern __shared__ __align__(16) unsigned char shared_bytes[];
+#define SHARED(type, name) type* name = reinterpret_cast<type*>(shared_bytes)
+#endif
+
+constexpr int WARP = 32;
+constexpr unsigned FULL = 0xffffffffu;
+
+/// N numbers that are read and written at once.
+template <int N>
+struct alignas(N * sizeof(Real) < 16 ? N * sizeof(Real) : 16) Pack {
+    Real v[N];
+};
+
+template <int N>
+__device__ __forceinline__ Pack<N> load(const Real* from)
+{
+    return *reinterpret_cast<const Pack<N>*>(from);
+}
+
+template <int N>
+__device__ __forceinline__ void store(Real* to, const Pack<N>& pack)
+{
+    *reinterpret_cast<Pack<N>*>(to) = pack;
+}
+
+/// What a block needs to know of one directed pair to evaluate its filter.
+struct alignas(16) Edge {
+    /// Row of the other atom's features.
+    unsigned other;
+    /// Interval of the table.
+    int interval;
+    /// Position in the interval; the distance where filters are evaluated exactly.
+    Real t;
+};
+
+/// What takes a derivative by t to one by positions.
+struct alignas(16) Arm {
+    /// From the row's atom to the other, times dt/dr / r.
+    Real direction[3];
+    /// r / (dt/dr): what makes it the vector between the atoms again.
+    Real inverse;
+};
+
+/// The arrays of a potential; mirrored by `System` in src/engine/cuda/system.rs.
+///
+/// Rows are atoms that have features: owned ones, and ghosts that an exchange fills. Matrices are row-major; rows of
+/// features and filters are FEATURE_STRIDE and FILTER_STRIDE apart, and what is between is zero.
+struct System {
+    /// atoms × 3
+    const double* positions;
+    /// Row of the embedding of each row.
+    const unsigned* types;
+    /// Structure of each row.
+    const unsigned* structure;
+    /// Owned atoms of structure k are structures[k] .. structures[k + 1].
+    const unsigned* structures;
+    /// structures × 3 × 3, lattice vectors as rows; null without shifts.
+    const double* cells;
+    /// Candidates of row i are starts[i] .. starts[i + 1].
+    const unsigned long long* starts;
+    /// The atom at the other end.
+    const unsigned* candidates;
+    /// Lattice steps to it, 3 a candidate; null if there are none.
+    const int* shifts;
+    /// The row that has each atom's features; null if that is the atom's own.
+    const unsigned* owners;
+    const Real* weights;
+    const Stored* tables;
+    const double* basis;
+    /// Energy of each type.
+    const double* references;
+    /// Pairs within the cutoff of each row; they lie from starts[i] on.
+    unsigned* counts;
+    Edge* edges;
+    Arm* arms;
+    /// Features, and dE/dx: owned rows.
+    Real* x;
+    Real* gradient;
+    /// in2f · x of every block.
+    Real* y;
+    /// f2out · m + bias of every block, owned rows.
+    Real* z;
+    /// Messages, and on the way back dE/dy.
+    Real* m;
+    /// dE/dm; zero for ghosts.
+    Real* g;
+    double* atom_energies;
+    /// SLICES × rows × 3; the sum is left in the first.
+    double* forces;
+    /// SLICES × rows × 6: xx xy xz yy yz zz; likewise. Null if not wanted.
+    double* virials;
+    /// structures, and structures × 6.
+    double* energies;
+    double* structure_virials;
+    /// Two atoms at one point, as receiver · 2³² + other, or all ones.
+    unsigned long long* coincident;
+    unsigned rows;
+    unsigned owned;
+};
+
+__device__ __forceinline__ int lane_id() { return threadIdx.x % WARP; }
+__device__ __forceinline__ int warp_id() { return threadIdx.x / WARP; }
+
+/// The sum over a warp, in the same order always, to all its lanes.
+__device__ __forceinline__ double warp_sum(double value)
+{
+#pragma unroll
+    for (int step = WARP / 2; step > 0; step /= 2) {
+        value += __shfl_xor_sync(FULL, value, step);
+    }
+    return value;
+}
+
+/// act(z) and its derivative.
+template <int KIND>
+__device__ __forceinline__ void activation(Real z, Real& value, Real& slope)
+{
+    const Real one = 1;
+    if constexpr (KIND == TANH) {
+        value = tanh(z);
+        slope = one - value * value;
+    } else {
+        // From e^{−|z|}, so that nothing overflows.
+        const Real e = exp(z > 0 ? -z : z);
+        const Real inverse = one / (one + e);
+        const Real sigmoid = z > 0 ? inverse : e * inverse;
+        if constexpr (KIND == SHIFTED_SOFTPLUS) {
+            value = (z > 0 ? z : Real(0)) + log1p(e) - Real(0.69314718055994530942);
+            slope = sigmoid;
+        } else {
+            value = z * sigmoid;
+            slope = sigmoid * (one + z * (one - sigmoid));
+        }
+    }
+}
+
+/// 1, or one over the number of a row's pairs where messages are averaged.
+__device__ __forceinline__ Real message_weight(const System& s, unsigned row)
+{
+    if constexpr (MEAN_MESSAGES) {
+        const unsigned count = s.counts[row];
+        return Real(1) / Real(count > 0 ? count : 1);
+    } else {
+        return Real(1);
+    }
+}
+
+/// An affine map of the model: its widths, and where its numbers lie in the weights.
+template <int INPUTS_, int OUTPUTS_, int WEIGHT_, int TRANSPOSED_, int BIAS_>
+struct Affine {
+    static constexpr int INPUTS = INPUTS_;
+    static constexpr int OUTPUTS = OUTPUTS_;
+    /// Row k has what input k adds to every output; rows are padded, and there is a multiple of 4 of them.
+    static constexpr int WEIGHT = WEIGHT_;
+    /// Row k has what output k's gradient adds to every input's.
+    static constexpr int TRANSPOSED = TRANSPOSED_;
+    /// Padded; negative if there is none.
+    static constexpr int BIAS = BIAS_;
+};

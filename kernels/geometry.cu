@@ -1,0 +1,144 @@
+// Distances, once a step: the candidates within the cutoff, and what all blocks need of their geometry.
+
+/// Where a distance lies in the tables: interval and position in one number, and its derivative.
+__device__ __forceinline__ void place(double r, int& interval, double& t, double& rate)
+{
+    double x = SPACING_LINEAR * r;
+    rate = SPACING_LINEAR;
+    if constexpr (SPACING_DECAYING > 0) {
+        const double decay = exp(-SPACING_RATE * r);
+        x += SPACING_DECAYING * (1.0 - decay);
+        rate += SPACING_DECAYING * SPACING_RATE * decay;
+    }
+    interval = static_cast<int>(x);
+    interval = interval < INTERVALS ? interval : INTERVALS - 1;
+    t = x - interval;
+}
+
+/// The vector from a row's atom to a candidate.
+__device__ __forceinline__ void difference(const System& s, unsigned row, unsigned long long at, double (&d)[3])
+{
+    const unsigned other = s.candidates[at];
+#pragma unroll
+    for (int axis = 0; axis < 3; ++axis) {
+        d[axis] = s.positions[3ull * other + axis] - s.positions[3ull * row + axis];
+    }
+    if (s.shifts != nullptr) {
+        const double* cell = s.cells + 9ull * s.structure[row];
+#pragma unroll
+        for (int vector = 0; vector < 3; ++vector) {
+            const double steps = s.shifts[3 * at + vector];
+#pragma unroll
+            for (int axis = 0; axis < 3; ++axis) {
+                d[axis] += steps * cell[3 * vector + axis];
+            }
+        }
+    }
+}
+
+/// Pairs of one row, a warp a row, in the order of the tables' intervals and within one in the order of the list:
+/// neighbouring pairs then use the same coefficients.
+KERNEL(geometry, GEOMETRY_THREADS, 1)
+{
+    const unsigned row = blockIdx.x * (blockDim.x / WARP) + warp_id();
+    if (row >= s.rows) {
+        return;
+    }
+    SHARED(unsigned, memory);
+    unsigned* bins = memory + warp_id() * BINS;
+    const int lane = lane_id();
+    const unsigned long long first = s.starts[row];
+    const unsigned long long last = s.starts[row + 1];
+
+    for (int bin = lane; bin < BINS; bin += WARP) {
+        bins[bin] = 0;
+    }
+    __syncwarp();
+    for (unsigned long long base = first; base < last; base += WARP) {
+        const unsigned long long at = base + lane;
+        if (at < last) {
+            double d[3];
+            difference(s, row, at, d);
+            const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+            if (r2 < CUTOFF * CUTOFF) {
+                int interval = 0;
+                if constexpr (TABLE) {
+                    double t;
+                    double rate;
+                    place(sqrt(r2), interval, t, rate);
+                }
+                atomicAdd(&bins[interval >> BIN_SHIFT], 1u);
+            }
+        }
+    }
+    __syncwarp();
+
+    // From counts to where each bin begins.
+    unsigned total = 0;
+    for (int base = 0; base < BINS; base += WARP) {
+        const unsigned count = bins[base + lane];
+        unsigned sum = count;
+#pragma unroll
+        for (int step = 1; step < WARP; step *= 2) {
+            const unsigned below = __shfl_up_sync(FULL, sum, step);
+            sum += lane >= step ? below : 0;
+        }
+        bins[base + lane] = total + sum - count;
+        total += __shfl_sync(FULL, sum, WARP - 1);
+    }
+    __syncwarp();
+
+    for (unsigned long long base = first; base < last; base += WARP) {
+        const unsigned long long at = base + lane;
+        bool within = false;
+        int interval = 0;
+        double d[3] = {0.0, 0.0, 0.0};
+        double r = 0.0;
+        double t = 0.0;
+        double rate = 1.0;
+        if (at < last) {
+            difference(s, row, at, d);
+            const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+            within = r2 < CUTOFF * CUTOFF;
+            r = sqrt(r2);
+            t = r;
+            if constexpr (TABLE) {
+                if (within) {
+                    place(r, interval, t, rate);
+                }
+            }
+        }
+        // Lanes of one bin take its next places in their order.
+        const unsigned bin = within ? static_cast<unsigned>(interval >> BIN_SHIFT) : BINS + lane;
+        const unsigned peers = __match_any_sync(FULL, bin);
+        const unsigned rank = __popc(peers & ((1u << lane) - 1));
+        if (within) {
+            const unsigned other = s.candidates[at];
+            if (r == 0.0) {
+                atomicMin(s.coincident, (static_cast<unsigned long long>(row) << 32) | other);
+            }
+            const unsigned long long to = first + bins[bin] + rank;
+            const double scale = rate / r;
+            Edge edge;
+            edge.other = s.owners != nullptr ? s.owners[other] : other;
+            edge.interval = interval;
+            edge.t = static_cast<Real>(t);
+            s.edges[to] = edge;
+            Arm arm;
+#pragma unroll
+            for (int axis = 0; axis < 3; ++axis) {
+                arm.direction[axis] = static_cast<Real>(scale * d[axis]);
+            }
+            arm.inverse = static_cast<Real>(1.0 / scale);
+            s.arms[to] = arm;
+        }
+        __syncwarp();
+        if (within && rank == 0) {
+            bins[bin] += __popc(peers);
+        }
+        __syncwarp();
+    }
+    if (lane == 0) {
+        s.counts[row] = total;
+    }
+}

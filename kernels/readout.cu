@@ -1,0 +1,208 @@
+// Where the network begins and ends: features by types; energies of atoms, their gradients, and sums over structures.
+
+/// x⁰ and y⁰ of every row, by types.
+KERNEL(start, START_THREADS, 1)
+{
+    const unsigned long long at = static_cast<unsigned long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const unsigned long long row = at / START_COLUMNS;
+    const int column = static_cast<int>(at % START_COLUMNS) * 4;
+    if (row >= s.rows) {
+        return;
+    }
+    const unsigned type = s.types[row];
+    if (row < s.owned && column < FEATURE_STRIDE) {
+        store(s.x + row * FEATURE_STRIDE + column, load<4>(s.weights + EMBEDDING + type * FEATURE_STRIDE + column));
+    }
+    if (column < FILTER_STRIDE) {
+        store(s.y + row * FILTER_STRIDE + column, load<4>(s.weights + FIRST_Y + type * FILTER_STRIDE + column));
+    }
+}
+
+/// The layers from LAYER on, from `in`, with what goes into the activations kept in `before`; the output to `out`. The
+/// buffers take turns.
+template <int LAYER, class Output>
+__device__ __forceinline__ void readout_forward(const Real* weights, Real* in, Real* free, Real* before, Output output)
+{
+    using Layer = ReadoutLayer<LAYER>;
+    product<DENSE_ROWS, READOUT_WIDTH, Layer, false>(in, weights, [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
+        const Pack<4> b = bias<Layer>(weights, column);
+#pragma unroll
+        for (int row = 0; row < DENSE_ROWS; ++row) {
+            if constexpr (LAYER + 1 == READOUT_LAYERS) {
+                if (column == 0) {
+                    output(row, sum[row][0] + b.v[0]);
+                }
+            } else {
+                Pack<4> z;
+                Pack<4> after;
+#pragma unroll
+                for (int v = 0; v < 4; ++v) {
+                    Real slope;
+                    z.v[v] = sum[row][v] + b.v[v];
+                    activation<READOUT_ACTIVATION>(z.v[v], after.v[v], slope);
+                }
+                store(before + row * READOUT_HIDDEN + Layer::COLUMN + column, z);
+                store(free + row * READOUT_WIDTH + column, after);
+            }
+        }
+    });
+    if constexpr (LAYER + 1 < READOUT_LAYERS) {
+        readout_forward<LAYER + 1>(weights, free, in, before, output);
+    }
+}
+
+/// The gradient by the readout's input, from that by the output of LAYER in `in`; returns where it is.
+template <int LAYER>
+__device__ __forceinline__ Real* readout_backward(const Real* weights, Real* in, Real* free, const Real* before)
+{
+    using Layer = ReadoutLayer<LAYER>;
+    product<DENSE_ROWS, READOUT_WIDTH, Layer, true>(in, weights, [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
+#pragma unroll
+        for (int row = 0; row < DENSE_ROWS; ++row) {
+            Pack<4> out;
+            if constexpr (LAYER > 0) {
+                using Below = ReadoutLayer<LAYER - 1>;
+                const Pack<4> z = load<4>(before + row * READOUT_HIDDEN + Below::COLUMN + column);
+#pragma unroll
+                for (int v = 0; v < 4; ++v) {
+                    Real value;
+                    Real slope;
+                    activation<READOUT_ACTIVATION>(z.v[v], value, slope);
+                    out.v[v] = sum[row][v] * slope;
+                }
+            } else {
+#pragma unroll
+                for (int v = 0; v < 4; ++v) {
+                    out.v[v] = sum[row][v];
+                }
+            }
+            store(free + row * READOUT_WIDTH + column, out);
+        }
+    });
+    if constexpr (LAYER > 0) {
+        return readout_backward<LAYER - 1>(weights, free, in, before);
+    } else {
+        return free;
+    }
+}
+
+/// Share of an atom in its structure's energy.
+__device__ __forceinline__ double energy_weight(const System& s, unsigned atom)
+{
+    if constexpr (MEAN_ENERGY) {
+        const unsigned structure = s.structure[atom];
+        return 1.0 / (s.structures[structure + 1] - s.structures[structure]);
+    } else {
+        return 1.0;
+    }
+}
+
+/// Energies of atoms, dE/dx and dE/dm of the last block. `block` is 0 if no gradients are wanted.
+KERNEL(readout, DENSE_THREADS, 1)
+{
+    const RowGroup rows(s);
+    if (rows.count == 0) {
+        return;
+    }
+    SHARED(Real, memory);
+    Real* one = memory + warp_id() * (DENSE_ROWS * (2 * READOUT_WIDTH + READOUT_HIDDEN));
+    Real* other = one + DENSE_ROWS * READOUT_WIDTH;
+    Real* before = other + DENSE_ROWS * READOUT_WIDTH;
+    fetch<DENSE_ROWS, READOUT_WIDTH, FEATURE_STRIDE>(s.x, rows.first, rows.count, one);
+    readout_forward<0>(s.weights, one, other, before, [&](int row, Real output) {
+        if (row < rows.count) {
+            const unsigned atom = rows.first + row;
+            s.atom_energies[atom] =
+                energy_weight(s, atom) * (SCALE * output + SHIFT + s.references[s.types[atom]]);
+        }
+    });
+    if (block == 0) {
+        return;
+    }
+    if (lane_id() < ROW_PAD) {
+#pragma unroll
+        for (int row = 0; row < DENSE_ROWS; ++row) {
+            const bool there = lane_id() == 0 && row < rows.count;
+            one[row * READOUT_WIDTH + lane_id()] =
+                there ? static_cast<Real>(SCALE * energy_weight(s, rows.first + row)) : Real(0);
+        }
+    }
+    __syncwarp();
+    Real* gradient = readout_backward<READOUT_LAYERS - 1>(s.weights, one, other, before);
+    Real* scratch = gradient == one ? other : one;
+#pragma unroll
+    for (int row = 0; row < DENSE_ROWS; ++row) {
+        for (int column = 4 * lane_id(); row < rows.count && column < FEATURE_STRIDE; column += 4 * WARP) {
+            store(s.gradient + static_cast<unsigned long long>(rows.first + row) * FEATURE_STRIDE + column,
+                load<4>(gradient + row * READOUT_WIDTH + column));
+        }
+    }
+    message_gradient<READOUT_WIDTH>(s, BLOCKS - 1, rows, gradient, scratch);
+}
+
+/// Adds the slices' forces and virials of every row; the sum is left in the first slice.
+KERNEL(collect, START_THREADS, 1)
+{
+    const unsigned long long at = static_cast<unsigned long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    const unsigned long long forces = 3ull * s.rows;
+    const unsigned long long virials = s.virials != nullptr ? 6ull * s.rows : 0;
+    if (at < forces) {
+        double sum = s.forces[at];
+        for (int slice = 1; slice < SLICES; ++slice) {
+            sum += s.forces[slice * forces + at];
+        }
+        s.forces[at] = sum;
+    }
+    if (at < virials) {
+        double sum = s.virials[at];
+        for (int slice = 1; slice < SLICES; ++slice) {
+            sum += s.virials[slice * virials + at];
+        }
+        s.virials[at] = sum;
+    }
+}
+
+/// The sum of a column of numbers over some rows, by one block in one order.
+__device__ __forceinline__ double block_sum(
+    const double* numbers, unsigned first, unsigned last, int width, int column, double* memory)
+{
+    double sum = 0.0;
+    for (unsigned long long row = first + threadIdx.x; row < last; row += blockDim.x) {
+        sum += numbers[row * width + column];
+    }
+    sum = warp_sum(sum);
+    __syncthreads();
+    if (lane_id() == 0) {
+        memory[warp_id()] = sum;
+    }
+    __syncthreads();
+    sum = 0.0;
+    for (int warp = 0; warp < static_cast<int>(blockDim.x) / WARP; ++warp) {
+        sum += memory[warp];
+    }
+    return sum;
+}
+
+/// Energies and virials of structures, a block a structure. `block` is the number of structures; ghosts belong to the
+/// last of them.
+KERNEL(total, TOTAL_THREADS, 1)
+{
+    __shared__ double memory[TOTAL_THREADS / WARP];
+    const unsigned structure = blockIdx.x;
+    const unsigned first = s.structures[structure];
+    const unsigned last = s.structures[structure + 1];
+    const double energy = block_sum(s.atom_energies, first, last, 1, 0, memory);
+    if (threadIdx.x == 0) {
+        s.energies[structure] = energy;
+    }
+    if (s.virials == nullptr) {
+        return;
+    }
+    const unsigned end = structure + 1 == static_cast<unsigned>(block) ? s.rows : last;
+    for (int part = 0; part < 6; ++part) {
+        const double sum = block_sum(s.virials, first, end, 6, part, memory);
+        if (threadIdx.x == 0) {
+            s.structure_virials[6 * structure + part] = sum;
+        }
+    }
+}

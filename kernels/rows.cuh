@@ -1,0 +1,50 @@
+// Sums over the pairs of a row, which every source of filters hands to the same few functions.
+
+/// Forces and virials of a row as one lane sees them: the sums over its own channels.
+template <bool VIRIALS>
+struct Pull {
+    Real force[3] = {};
+    Real virial[6] = {};
+
+    /// Adds a pair whose dE/dt over this lane's channels is `slope`.
+    __device__ __forceinline__ void add(const Arm& arm, Real slope)
+    {
+#pragma unroll
+        for (int axis = 0; axis < 3; ++axis) {
+            force[axis] += slope * arm.direction[axis];
+        }
+        if constexpr (VIRIALS) {
+            const Real half = Real(-0.5) * slope * arm.inverse;
+            int at = 0;
+#pragma unroll
+            for (int a = 0; a < 3; ++a) {
+#pragma unroll
+                for (int b = a; b < 3; ++b) {
+                    virial[at++] += half * arm.direction[a] * arm.direction[b];
+                }
+            }
+        }
+    }
+
+    /// Adds the warp's sums to the row's, or puts them there.
+    __device__ __forceinline__ void finish(const System& s, unsigned long long row, bool first) const
+    {
+        // Summed in float64: three numbers a row cost nothing.
+#pragma unroll
+        for (int axis = 0; axis < 3; ++axis) {
+            const double sum = warp_sum(force[axis]);
+            if (lane_id() == 0) {
+                s.forces[3 * row + axis] = first ? sum : s.forces[3 * row + axis] + sum;
+            }
+        }
+        if constexpr (VIRIALS) {
+#pragma unroll
+            for (int part = 0; part < 6; ++part) {
+                const double sum = warp_sum(virial[part]);
+                if (lane_id() == 0) {
+                    s.virials[6 * row + part] = first ? sum : s.virials[6 * row + part] + sum;
+                }
+            }
+        }
+    }
+};

@@ -1,0 +1,237 @@
+//! What the engine asks of a GPU: memory, a program, launches. One GPU is behind it, or in tests the processor.
+
+use std::sync::Arc;
+
+use super::system::System;
+use crate::Result;
+
+/// The kernels of a program, by the names they have in `kernels/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kernel {
+    Start,
+    Geometry,
+    Receive,
+    Update,
+    Readout,
+    Send,
+    SendVirials,
+    Descend,
+    Collect,
+    Total,
+}
+
+impl Kernel {
+    /// All of them, each at its own number.
+    pub const ALL: [Self; 10] = [
+        Self::Start,
+        Self::Geometry,
+        Self::Receive,
+        Self::Update,
+        Self::Readout,
+        Self::Send,
+        Self::SendVirials,
+        Self::Descend,
+        Self::Collect,
+        Self::Total,
+    ];
+
+    /// Its name in the source.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Geometry => "geometry",
+            Self::Receive => "receive",
+            Self::Update => "update",
+            Self::Readout => "readout",
+            Self::Send => "send",
+            Self::SendVirials => "send_virials",
+            Self::Descend => "descend",
+            Self::Collect => "collect",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// How many threads work on a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launch {
+    /// Blocks, by two numbers.
+    pub grid: (u32, u32),
+    /// Threads a block.
+    pub threads: u32,
+    /// Bytes of shared memory a block.
+    pub shared: u32,
+}
+
+/// What a program needs to know of where it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Shared memory that one block can have.
+    pub shared: u32,
+    /// Multiprocessors.
+    pub multiprocessors: u32,
+}
+
+/// A place where kernels run, in the order in which they are launched.
+///
+/// Addresses are the device's own. Nothing here is for two threads at once, but everything may move between threads.
+pub trait Device: Send + Sync {
+    /// What it is, for people.
+    fn name(&self) -> String;
+
+    /// What it offers.
+    fn limits(&self) -> Limits;
+
+    /// Compiles `source` and makes its kernels those that are launched; `shared` has the shared memory each will need.
+    ///
+    /// # Errors
+    /// Whatever stands in the way, such as a missing compiler.
+    fn load(&mut self, source: &str, shared: &[(Kernel, u32)]) -> Result<()>;
+
+    /// The address of `bytes` bytes, whatever is in them.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`]
+    fn allocate(&self, bytes: usize) -> Result<u64>;
+
+    /// Gives back what [`Device::allocate`] gave.
+    fn free(&self, address: u64);
+
+    /// Copies from the host; the bytes may be changed once it returns.
+    ///
+    /// # Errors
+    /// The device's.
+    fn upload(&self, bytes: &[u8], to: u64) -> Result<()>;
+
+    /// Copies to the host when all that was launched is done.
+    ///
+    /// # Errors
+    /// The device's, also of kernels launched before.
+    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
+
+    /// Sets bytes.
+    ///
+    /// # Errors
+    /// The device's.
+    fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()>;
+
+    /// Starts a kernel on the arrays of `system`.
+    ///
+    /// # Errors
+    /// The device's.
+    fn launch(&self, kernel: Kernel, launch: Launch, system: &System, block: u32) -> Result<()>;
+}
+
+/// Memory of a device that grows to the largest it was ever asked for.
+pub(super) struct Array {
+    device: Arc<dyn Device>,
+    address: u64,
+    bytes: usize,
+}
+
+impl Array {
+    /// No memory yet.
+    pub fn new(device: &Arc<dyn Device>) -> Self {
+        Self {
+            device: device.clone(),
+            address: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Makes it hold at least `length` of `T`, whatever is in them; returns its address.
+    pub fn reserve<T>(&mut self, length: usize) -> Result<u64> {
+        let bytes = (length * size_of::<T>()).max(16);
+        if bytes > self.bytes {
+            self.release();
+            // A little more, so that a system that fluctuates settles soon.
+            let room = if self.address == 0 && self.bytes == 0 {
+                bytes + bytes / 16
+            } else {
+                bytes
+            };
+            self.address = self.device.allocate(room)?;
+            self.bytes = room;
+        }
+        Ok(self.address)
+    }
+
+    /// Makes it hold `values`; returns its address.
+    pub fn set<T: Plain>(&mut self, values: &[T]) -> Result<u64> {
+        let address = self.reserve::<T>(values.len())?;
+        self.device.upload(bytes_of(values), address)?;
+        Ok(address)
+    }
+
+    /// Its first numbers, when all that was launched is done.
+    pub fn get<T: Plain>(&self, values: &mut [T]) -> Result<()> {
+        self.get_from(0, values)
+    }
+
+    /// Numbers from `first` on.
+    pub fn get_from<T: Plain>(&self, first: usize, values: &mut [T]) -> Result<()> {
+        let from = self.address + (first * size_of::<T>()) as u64;
+        self.device.download(from, bytes_of_mut(values))
+    }
+
+    /// Puts numbers from `first` on.
+    pub fn put<T: Plain>(&self, first: usize, values: &[T]) -> Result<()> {
+        let to = self.address + (first * size_of::<T>()) as u64;
+        self.device.upload(bytes_of(values), to)
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Bytes taken from the device.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn release(&mut self) {
+        if self.address != 0 {
+            self.device.free(self.address);
+        }
+        self.address = 0;
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Array {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Numbers without padding, of which every pattern of bits is one.
+///
+/// # Safety
+/// As it says.
+pub(super) unsafe trait Plain: Copy {}
+// SAFETY: numbers and arrays of them.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for i16 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for f32 {}
+// SAFETY: as above.
+unsafe impl Plain for f64 {}
+// SAFETY: as above.
+unsafe impl Plain for i32 {}
+// SAFETY: as above.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
+
+fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: `T` has no padding, and the length is that of the slice.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+fn bytes_of_mut<T: Plain>(values: &mut [T]) -> &mut [u8] {
+    // SAFETY: as above, and any bytes make a `T`.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), size_of_val(values)) }
+}

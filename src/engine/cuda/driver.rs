@@ -1,0 +1,297 @@
+//! A GPU through the CUDA driver, which is loaded when first asked for: the library builds and runs without it.
+
+use std::ffi::{CString, c_void};
+use std::sync::Arc;
+
+use cudarc::driver::sys::{
+    CUdevice_attribute, CUfunction, CUfunction_attribute, CUmodule, CUresult,
+};
+use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
+
+use super::compiler::{Architecture, compiled};
+use super::device::{Device, Kernel, Launch, Limits};
+use super::system::System;
+use crate::{Error, Result};
+
+/// The driver that CUDA 12.0 came with.
+const OLDEST_DRIVER: i32 = 12000;
+/// Turing: the oldest that the compilers of CUDA 12 and 13 both know.
+const OLDEST_ARCHITECTURE: Architecture = Architecture { major: 7, minor: 5 };
+
+/// One GPU, with a stream and a program of its own.
+pub struct Gpu {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    module: Option<CUmodule>,
+    functions: Vec<CUfunction>,
+    architecture: Architecture,
+    driver: i32,
+    limits: Limits,
+    name: String,
+    memory: usize,
+}
+
+// SAFETY: handles of a context may be used by any thread that it is bound to, and every method binds it first.
+unsafe impl Send for Gpu {}
+// SAFETY: as above; the driver's functions are safe to call from several threads.
+unsafe impl Sync for Gpu {}
+
+impl Gpu {
+    /// The first GPU that `CUDA_VISIBLE_DEVICES` lets this process see, or the one of its own number among several
+    /// processes of a node.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] that says what is missing.
+    pub fn new() -> Result<Self> {
+        // SAFETY: loads and unloads a library that has no initialisers of consequence.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(Error::unsupported(
+                "device cuda: there is no NVIDIA driver on this machine (libcuda.so.1 was not found)",
+            ));
+        }
+        let failed = |what: &str, error: DriverError| {
+            Error::unsupported(format!("device cuda: {what}: {}", text(error)))
+        };
+        result::init().map_err(|error| failed("the NVIDIA driver does not start", error))?;
+        let mut driver = 0;
+        // SAFETY: writes one number.
+        unsafe { sys::cuDriverGetVersion(&raw mut driver) }
+            .result()
+            .map_err(|error| failed("the NVIDIA driver has no version", error))?;
+        if driver < OLDEST_DRIVER {
+            return Err(Error::unsupported(format!(
+                "device cuda: the NVIDIA driver is too old: it offers CUDA {}.{}, and 12.0 is needed",
+                driver / 1000,
+                driver % 1000 / 10
+            )));
+        }
+        let count = result::device::get_count()
+            .map_err(|error| failed("GPUs cannot be counted", error))?;
+        if count < 1 {
+            return Err(Error::unsupported(
+                "device cuda: the NVIDIA driver shows this process no GPU (see CUDA_VISIBLE_DEVICES)",
+            ));
+        }
+        let context = CudaContext::new(local_rank() % count as usize)
+            .map_err(|error| failed("the GPU cannot be used", error))?;
+        Self::with_context(context, driver).map_err(|error| match error {
+            Err(error) => failed("the GPU cannot be used", error),
+            Ok(error) => error,
+        })
+    }
+
+    fn with_context(
+        context: Arc<CudaContext>,
+        driver: i32,
+    ) -> std::result::Result<Self, std::result::Result<Error, DriverError>> {
+        let attribute = |attribute| context.attribute(attribute).map_err(Err);
+        use CUdevice_attribute::{
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+            CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+            CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+        };
+        let architecture = Architecture {
+            major: attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)? as u32,
+            minor: attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)? as u32,
+        };
+        let limits = Limits {
+            shared: attribute(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)? as u32,
+            multiprocessors: attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as u32,
+        };
+        let name = context.name().map_err(Err)?;
+        if architecture < OLDEST_ARCHITECTURE {
+            return Err(Ok(Error::unsupported(format!(
+                "device cuda: {name} has compute capability {architecture}, and {OLDEST_ARCHITECTURE} is needed"
+            ))));
+        }
+        let stream = context.new_stream().map_err(Err)?;
+        // SAFETY: the device is the context's own.
+        let memory = unsafe { result::device::total_mem(context.cu_device()) }.map_err(Err)?;
+        Ok(Self {
+            context,
+            stream,
+            module: None,
+            functions: Vec::new(),
+            architecture,
+            driver,
+            limits,
+            name,
+            memory,
+        })
+    }
+
+    /// Memory of the GPU in bytes.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
+    fn bind(&self) -> Result<()> {
+        self.context.bind_to_thread().map_err(|error| self.failed(error))
+    }
+
+    /// What a failure of a running GPU is to the caller.
+    fn failed(&self, error: DriverError) -> Error {
+        match error.0 {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                Error::OutOfMemory(format!("device cuda: {}: {}", self.name, text(error)))
+            }
+            _ => Error::Device(format!(
+                "{}: {}; potentials on it are of no use any more, and after most such failures neither is the GPU to this process",
+                self.name,
+                text(error)
+            )),
+        }
+    }
+}
+
+impl Device for Gpu {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn load(&mut self, source: &str, shared: &[(Kernel, u32)]) -> Result<()> {
+        self.bind()?;
+        let image = compiled(source, self.architecture, self.driver)?;
+        // SAFETY: the image is a whole cubin, as the compiler wrote it; its length is in its header.
+        let module = unsafe { result::module::load_data(image.as_ptr().cast()) }
+            .map_err(|error| Error::unsupported(format!(
+                "device cuda: {}, compute capability {}: the kernels cannot be loaded: {}; a newer driver than CUDA {}.{} may be needed",
+                self.name, self.architecture, text(error), self.driver / 1000, self.driver % 1000 / 10
+            )))?;
+        self.module = Some(module);
+        self.functions.clear();
+        for kernel in Kernel::ALL {
+            let name = CString::new(kernel.name()).unwrap_or_default();
+            // SAFETY: the module is loaded.
+            let function = unsafe { result::module::get_function(module, name) }
+                .map_err(|error| Error::Internal(format!("kernel {}: {}", kernel.name(), text(error))))?;
+            let bytes = shared
+                .iter()
+                .find_map(|&(which, bytes)| (which == kernel).then_some(bytes));
+            if let Some(bytes) = bytes.filter(|&bytes| bytes > 48 * 1024) {
+                let attribute =
+                    CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+                // SAFETY: the function is the module's.
+                unsafe { result::function::set_function_attribute(function, attribute, bytes as i32) }
+                    .map_err(|error| self.failed(error))?;
+            }
+            self.functions.push(function);
+        }
+        Ok(())
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        self.bind()?;
+        // SAFETY: nothing reads the memory before it is written.
+        unsafe { result::malloc_sync(bytes) }.map_err(|error| {
+            let free = result::mem_get_info().map_or(0, |(free, _)| free);
+            if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY {
+                Error::OutOfMemory(format!(
+                    "device cuda: {} has {free} of its {} bytes free, and {bytes} more are needed",
+                    self.name, self.memory
+                ))
+            } else {
+                self.failed(error)
+            }
+        })
+    }
+
+    fn free(&self, address: u64) {
+        if self.bind().is_ok() {
+            // SAFETY: the address is one that `allocate` gave; the driver waits for what uses it. A failure is the
+            // context's, which then has no memory any more.
+            let _ = unsafe { result::free_sync(address) };
+        }
+    }
+
+    fn upload(&self, bytes: &[u8], to: u64) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.bind()?;
+        // SAFETY: the caller's array is as long as `bytes`; pageable memory has been read when the call returns.
+        unsafe { result::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }
+            .map_err(|error| self.failed(error))
+    }
+
+    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.bind()?;
+        // SAFETY: the caller's array is as long as `bytes`, which live until the stream has been waited for.
+        unsafe { result::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()) }
+            .and_then(|()| self.stream.synchronize())
+            .map_err(|error| self.failed(error))
+    }
+
+    fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the caller's array is that long.
+        unsafe { result::memset_d8_async(to, byte, bytes, self.stream.cu_stream()) }
+            .map_err(|error| self.failed(error))
+    }
+
+    fn launch(&self, kernel: Kernel, launch: Launch, system: &System, block: u32) -> Result<()> {
+        self.bind()?;
+        let function = self.functions.get(kernel as usize).copied();
+        let function = function.ok_or_else(|| Error::Internal("no program is loaded".into()))?;
+        let mut system = *system;
+        let mut block = block as i32;
+        let mut arguments = [
+            (&raw mut system).cast::<c_void>(),
+            (&raw mut block).cast::<c_void>(),
+        ];
+        // SAFETY: all kernels take these two arguments, which the driver copies; the arrays are as large as `System` says.
+        unsafe {
+            result::launch_kernel(
+                function,
+                (launch.grid.0, launch.grid.1, 1),
+                (launch.threads, 1, 1),
+                launch.shared,
+                self.stream.cu_stream(),
+                &mut arguments,
+            )
+        }
+        .map_err(|error| self.failed(error))
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        if let Some(module) = self.module.take() {
+            if self.context.bind_to_thread().is_ok() {
+                // SAFETY: nothing of the module is used after this. If it fails, the context is gone and with it the module.
+                let _ = unsafe { result::module::unload(module) };
+            }
+        }
+    }
+}
+
+/// What the driver says of an error, with its name.
+fn text(error: DriverError) -> String {
+    let name = error.error_name().map(|name| name.to_string_lossy());
+    let reason = error.error_string().map(|reason| reason.to_string_lossy());
+    match (name, reason) {
+        (Ok(name), Ok(reason)) => format!("{reason} ({name})"),
+        _ => format!("error {}", error.0 as u32),
+    }
+}
+
+/// The number of this process among those of its node, as launchers of parallel programs give it.
+fn local_rank() -> usize {
+    [
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+        "MV2_COMM_WORLD_LOCAL_RANK",
+        "MPI_LOCALRANKID",
+        "SLURM_LOCALID",
+    ]
+    .iter()
+    .find_map(|name| std::env::var(name).ok()?.parse().ok())
+    .unwrap_or(0)
+}

@@ -1,0 +1,38 @@
+//! The arrays of a potential as kernels see them.
+
+/// Mirrors `System` in `kernels/base.cuh`, where every member is explained. Numbers ending in nothing are addresses.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct System {
+    pub positions: u64,
+    pub types: u64,
+    pub structure: u64,
+    pub structures: u64,
+    pub cells: u64,
+    pub starts: u64,
+    pub candidates: u64,
+    pub shifts: u64,
+    pub owners: u64,
+    pub weights: u64,
+    pub tables: u64,
+    pub basis: u64,
+    pub references: u64,
+    pub counts: u64,
+    pub edges: u64,
+    pub arms: u64,
+    pub x: u64,
+    pub gradient: u64,
+    pub y: u64,
+    pub z: u64,
+    pub m: u64,
+    pub g: u64,
+    pub atom_energies: u64,
+    pub forces: u64,
+    pub virials: u64,
+    pub energies: u64,
+    pub structure_virials: u64,
+    pub coincident: u64,
+    pub rows: u32,
+    pub owned: u32,
+}

@@ -1,0 +1,261 @@
+//! What the CUDA engine is held to, on whatever device its kernels run.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device};
+use flashschnet::engine::reference::ReferenceEngine;
+use flashschnet::engine::{Engine, Exchange, Graph, Results, Rows, Wanted};
+use flashschnet::filter::Tables;
+use flashschnet::model::Model;
+use flashschnet::potential::{Options, Potential};
+
+use super::random_model::RandomModel;
+use super::random_system::random_system;
+use super::system::{ALL, System, add, compute_batch, largest, norm, sub};
+
+/// Makes the device of one engine.
+pub type MakeDevice = fn(u64) -> Box<dyn Device>;
+
+/// Gradients that are rounding of an energy of about 1, which other summation rounds otherwise.
+const NOTHING: f64 = 1e-9;
+const SYSTEMS: usize = 4;
+
+fn potential(model: &Arc<Model>, engine: impl Engine + 'static) -> Potential {
+    Potential::with_engine(model.clone(), Box::new(engine), Options::default())
+        .expect("a potential")
+}
+
+fn reference(model: &Arc<Model>) -> ReferenceEngine {
+    ReferenceEngine::new(model.clone()).expect("an engine")
+}
+
+fn cuda<T: CudaReal>(model: &Arc<Model>, tables: bool, device: Box<dyn Device>) -> CudaEngine<T> {
+    let network = flashschnet::engine::network(model).expect("a network");
+    // Coarse: the tables' own error is the CPU engine's business.
+    let tables = tables.then(|| Tables::build(network, 1e-5));
+    CudaEngine::new(model.clone(), tables.as_ref(), device).expect("an engine")
+}
+
+/// Largest deviation of energies, forces and virials, each relative to the largest of its kind.
+fn deviation(found: &Results, expected: &Results) -> f64 {
+    let relative = |found: &[f64], expected: &[f64], floor: f64| {
+        assert_eq!(found.len(), expected.len());
+        let differences: Vec<f64> = found.iter().zip(expected).map(|(a, b)| a - b).collect();
+        assert!(differences.iter().all(|d| d.is_finite()));
+        let scale = largest(expected);
+        if scale > floor {
+            largest(&differences) / scale
+        } else {
+            0.0
+        }
+    };
+    let rows = |rows: &[[f64; 9]]| rows.as_flattened().to_vec();
+    let forces = |results: &Results| results.forces.as_flattened().to_vec();
+    [
+        relative(&found.energies, &expected.energies, 0.0),
+        relative(&found.atom_energies, &expected.atom_energies, 0.0),
+        relative(&forces(found), &forces(expected), NOTHING),
+        relative(&rows(&found.virials), &rows(&expected.virials), NOTHING),
+        relative(
+            &rows(&found.atom_virials),
+            &rows(&expected.atom_virials),
+            NOTHING,
+        ),
+    ]
+    .into_iter()
+    .fold(0.0, f64::max)
+}
+
+/// A random network, and several structures for it in one call.
+fn batch(seed: u64) -> (RandomModel, Vec<System>) {
+    let model = RandomModel::new(seed);
+    let mut rng = Rng::with_seed(seed);
+    let systems = (0..SYSTEMS)
+        .map(|_| random_system(&mut rng, &model))
+        .collect();
+    (model, systems)
+}
+
+/// Exact filters against the reference engine. Returns the largest deviation of each network, sorted.
+pub fn exact<T: CudaReal>(seeds: std::ops::Range<u64>, device: MakeDevice) -> Vec<f64> {
+    let mut deviations: Vec<f64> = seeds
+        .map(|seed| {
+            let (model, systems) = batch(seed);
+            let expected = compute_batch(
+                &mut potential(&model.model, reference(&model.model)),
+                &systems,
+            );
+            let mut found = potential(&model.model, cuda::<T>(&model.model, false, device(seed)));
+            let deviation = deviation(&compute_batch(&mut found, &systems), &expected);
+            println!("exact, network {seed}: {deviation:.1e}");
+            deviation
+        })
+        .collect();
+    deviations.sort_by(f64::total_cmp);
+    deviations
+}
+
+/// Tables against the CPU engine with the same tables, and bits from call to call.
+pub fn tables<T: CudaReal + flashschnet::engine::cpu::CpuReal>(
+    seeds: std::ops::Range<u64>,
+    device: MakeDevice,
+) -> Vec<f64> {
+    use flashschnet::engine::cpu::{CpuEngine, Filters};
+    let mut deviations: Vec<f64> = seeds
+        .map(|seed| {
+            let (model, systems) = batch(seed);
+            let network = flashschnet::engine::network(&model.model).expect("a network");
+            let tables = Tables::<f64>::build(network, 1e-5);
+            let engine = CpuEngine::new(model.model.clone(), Filters::Table(tables), 1);
+            let engine = engine.expect("an engine");
+            let expected = compute_batch(&mut potential(&model.model, engine), &systems);
+            let mut found = potential(&model.model, cuda::<T>(&model.model, true, device(seed)));
+            let first = compute_batch(&mut found, &systems);
+            assert_eq!(compute_batch(&mut found, &systems), first, "network {seed}");
+            let deviation = deviation(&first, &expected);
+            println!("table, network {seed}: {deviation:.1e}");
+            deviation
+        })
+        .collect();
+    deviations.sort_by(f64::total_cmp);
+    deviations
+}
+
+/// An exchange within one process: ghosts are copies of its own atoms.
+struct Copies<'a> {
+    owned: usize,
+    owners: &'a [u32],
+    calls: usize,
+}
+
+impl Copies<'_> {
+    fn each<T: Copy>(&mut self, rows: &mut [T], width: usize, each: impl Fn(&mut [T], usize, usize)) {
+        self.calls += 1;
+        for ghost in self.owned..self.owners.len() {
+            for column in 0..width {
+                let owner = self.owners[ghost] as usize;
+                each(rows, ghost * width + column, owner * width + column);
+            }
+        }
+    }
+}
+
+impl Exchange for Copies<'_> {
+    fn forward(&mut self, rows: Rows, width: usize) -> flashschnet::Result<()> {
+        match rows {
+            Rows::F64(rows) => self.each(rows, width, |rows, to, from| rows[to] = rows[from]),
+            Rows::F32(rows) => self.each(rows, width, |rows, to, from| rows[to] = rows[from]),
+        }
+        Ok(())
+    }
+
+    fn reverse(&mut self, rows: Rows, width: usize) -> flashschnet::Result<()> {
+        match rows {
+            Rows::F64(rows) => self.each(rows, width, |rows, from, to| rows[to] += rows[from]),
+            Rows::F32(rows) => self.each(rows, width, |rows, from, to| rows[to] += rows[from]),
+        }
+        Ok(())
+    }
+}
+
+/// Atoms of a crystal with their images in reach as ghosts: folded onto their owners, and filled by an exchange, against
+/// the reference engine.
+pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: MakeDevice) {
+    for seed in seeds {
+        let model = RandomModel::new(seed);
+        let system = super::random_system::random_crystal(&mut Rng::with_seed(seed), &model);
+        let owned = system.positions.len();
+        // Hosts' lists reach farther than the cutoff.
+        let reach = model.cutoff() + 0.3;
+        let (mut positions, mut owners) = (system.positions.clone(), (0..owned as u32).collect::<Vec<_>>());
+        for (j, &q) in system.positions.iter().enumerate() {
+            for steps in system.translations(reach) {
+                let image = add(q, system.shift(steps));
+                let near = system.positions.iter().any(|&p| norm(sub(image, p)) < reach);
+                if near && steps != [0; 3] {
+                    positions.push(image);
+                    owners.push(j as u32);
+                }
+            }
+        }
+        let (mut offsets, mut neighbors) = (vec![0], Vec::new());
+        for i in 0..owned {
+            let near = |&j: &usize| i != j && norm(sub(positions[j], positions[i])) < reach;
+            neighbors.extend((0..positions.len()).filter(near).map(|j| j as u32));
+            offsets.push(neighbors.len());
+        }
+        let row = |j: &u32| {
+            let index = super::random_model::TYPES.iter().position(|&t| t == system.types[*j as usize]);
+            index.expect("a type") as u32
+        };
+        let types: Vec<u32> = owners.iter().map(row).collect();
+        let mut engine = cuda::<T>(&model.model, false, device(seed));
+        let mut reference = reference(&model.model);
+        for folded in [true, false, true] {
+            // Averaged energies need the whole structure, which an exchange does not give.
+            let graph = Graph {
+                positions: &positions,
+                types: &types,
+                owned,
+                structures: &[0, owned],
+                offsets: &offsets,
+                neighbors: &neighbors,
+                images: None,
+                owners: folded.then_some(&owners),
+                version: Some(u64::from(folded)),
+            };
+            let compute = |engine: &mut dyn Engine| {
+                let mut results = Results::default();
+                let mut copies = Copies {
+                    owned,
+                    owners: &owners,
+                    calls: 0,
+                };
+                let exchange: Option<&mut dyn Exchange> = if folded { None } else { Some(&mut copies) };
+                engine.compute(&graph, ALL, exchange, &mut results).expect("results");
+                (results, copies.calls)
+            };
+            let (expected, calls) = compute(&mut reference);
+            let (found, own_calls) = compute(&mut engine);
+            assert_eq!(calls, own_calls);
+            let deviation = deviation(&found, &expected);
+            println!("ghosts, network {seed}, folded {folded}: {deviation:.1e}");
+            assert!(deviation < tolerance, "network {seed}, folded {folded}: {deviation:e}");
+        }
+    }
+}
+
+/// Energies alone, nothing at all, and atoms at one point.
+pub fn corners(device: MakeDevice) {
+    let (model, systems) = batch(3);
+    let mut engine = cuda::<f64>(&model.model, false, device(3));
+    let mut results = Results::default();
+    let graph = |positions, types, offsets, neighbors| Graph {
+        positions,
+        types,
+        owned: positions.len(),
+        structures: &[0, 2],
+        offsets,
+        neighbors,
+        images: None,
+        owners: None,
+        version: None,
+    };
+    let nothing = Graph {
+        structures: &[0, 0],
+        ..graph(&[], &[], &[0], &[])
+    };
+    engine.compute(&nothing, ALL, None, &mut results).expect("nothing");
+    assert_eq!(results.energies, [0.0]);
+
+    let error = engine
+        .compute(&graph(&[[1.0; 3]; 2], &[0, 1], &[0, 1, 2], &[1, 0]), ALL, None, &mut results)
+        .expect_err("atoms at one point");
+    assert_eq!(error.to_string(), "invalid argument: atoms 0 and 1 are at the same point");
+
+    let mut potential_of = potential(&model.model, engine);
+    let all = systems[0].compute(&mut potential_of);
+    assert_eq!(systems[0].energy(&mut potential_of), all.energies[0]);
+    assert!(!Wanted::default().gradients());
+}

@@ -1,0 +1,184 @@
+//! The kernels on the processor: their source compiled by the C++ compiler, with `tests/emulator` around it.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flashschnet::engine::cuda::{Device, Kernel, Launch, Limits, System};
+use flashschnet::{Error, Result};
+use libloading::Library;
+
+const BEFORE: &str = include_str!("../emulator/before.hpp");
+const AFTER: &str = include_str!("../emulator/after.cpp");
+/// Bytes behind every array that must stay as they are.
+const GUARD: usize = 256;
+const GUARD_BYTE: u8 = 0xa5;
+const ALIGNMENT: usize = 64;
+
+type Emulate = unsafe extern "C" fn(
+    *const c_char,
+    u32,
+    u32,
+    u32,
+    u32,
+    *const System,
+    c_int,
+    c_int,
+) -> *const c_char;
+
+/// One program at a time, as one GPU has.
+pub struct Emulator {
+    falling: bool,
+    arrays: Mutex<BTreeMap<u64, usize>>,
+    program: Option<(Emulate, Library)>,
+}
+
+impl Emulator {
+    /// Threads of a block take turns in rising or falling order.
+    pub fn new(falling: bool) -> Box<Self> {
+        Box::new(Self {
+            falling,
+            arrays: Mutex::default(),
+            program: None,
+        })
+    }
+
+    /// Panics unless the bytes behind every array are as they were.
+    fn check_guards(&self) {
+        for (&address, &bytes) in self.arrays.lock().expect("the arrays").iter() {
+            // SAFETY: allocated with the guard.
+            let guard = unsafe { std::slice::from_raw_parts((address as usize + bytes) as *const u8, GUARD) };
+            assert!(
+                guard.iter().all(|&byte| byte == GUARD_BYTE),
+                "a kernel wrote behind an array of {bytes} bytes"
+            );
+        }
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes + GUARD, ALIGNMENT).expect("a size")
+}
+
+/// Compiles to a shared library; there is a C++ compiler wherever the tests of the C interface run.
+fn build(source: &str) -> Library {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("emulator");
+    fs::create_dir_all(&folder).expect("a folder");
+    let stem = folder.join(format!("{}-{number}", std::process::id()));
+    let (text, library) = (stem.with_extension("cpp"), stem.with_extension("so"));
+    fs::write(&text, format!("{BEFORE}\n{source}\n{AFTER}")).expect("a file");
+    let done = Command::new("c++")
+        .args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"])
+        // Pragmas and shapes of loops are for the GPU.
+        .args(["-Wno-unknown-pragmas", "-Wno-type-limits", "-Wno-sign-compare"])
+        .args(["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"])
+        .arg("-o")
+        .args([&library, &text])
+        .output()
+        .expect("a C++ compiler");
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    // SAFETY: the library's initialisers only fill a list of its own.
+    let loaded = unsafe { Library::new(&library) }.expect("the library just built");
+    for file in [text, library] {
+        let _ = fs::remove_file(file);
+    }
+    loaded
+}
+
+impl Device for Emulator {
+    fn name(&self) -> String {
+        "emulator".into()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            shared: 96 * 1024,
+            multiprocessors: 2,
+        }
+    }
+
+    fn load(&mut self, source: &str, _: &[(Kernel, u32)]) -> Result<()> {
+        let library = build(source);
+        // SAFETY: the type is that of tests/emulator/after.cpp.
+        let emulate = unsafe { *library.get::<Emulate>(b"emulate").expect("its function") };
+        self.program = Some((emulate, library));
+        Ok(())
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        // SAFETY: not of size zero.
+        let address = unsafe { alloc(layout(bytes)) };
+        if address.is_null() {
+            return Err(Error::OutOfMemory(format!("{bytes} bytes")));
+        }
+        // What nobody writes must not be read: signalling numbers, large indices.
+        // SAFETY: just allocated.
+        unsafe {
+            address.write_bytes(0xff, bytes);
+            address.add(bytes).write_bytes(GUARD_BYTE, GUARD);
+        }
+        self.arrays.lock().expect("the arrays").insert(address as u64, bytes);
+        Ok(address as u64)
+    }
+
+    fn free(&self, address: u64) {
+        self.check_guards();
+        let bytes = self.arrays.lock().expect("the arrays").remove(&address);
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(address as *mut u8, layout(bytes.expect("an array"))) };
+    }
+
+    fn upload(&self, bytes: &[u8], to: u64) -> Result<()> {
+        // SAFETY: addresses are the processor's.
+        unsafe { (to as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
+        self.check_guards();
+        // SAFETY: addresses are the processor's.
+        unsafe { (from as *const u8).copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {
+        // SAFETY: addresses are the processor's.
+        unsafe { (to as *mut u8).write_bytes(byte, bytes) };
+        Ok(())
+    }
+
+    fn launch(&self, kernel: Kernel, launch: Launch, system: &System, block: u32) -> Result<()> {
+        let (emulate, _) = self.program.as_ref().expect("a program");
+        let name = CString::new(kernel.name()).expect("a name");
+        // SAFETY: the arrays are those of `system`.
+        let wrong = unsafe {
+            emulate(
+                name.as_ptr(),
+                launch.grid.0,
+                launch.grid.1,
+                launch.threads,
+                launch.shared,
+                system,
+                block as c_int,
+                c_int::from(self.falling),
+            )
+        };
+        if !wrong.is_null() {
+            // SAFETY: a constant text.
+            let wrong = unsafe { CStr::from_ptr(wrong) }.to_string_lossy();
+            panic!("{}: {wrong}", kernel.name());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! The CUDA engine's own kernels, run on the processor, against the reference engine.
+//!
+//! Every network is a program of its own, and compiling it is what takes the time; `tests/gpu.rs` has more of them.
+
+mod common;
+
+use common::cuda_checks::{corners, exact, ghosts, tables};
+use common::emulator::Emulator;
+use flashschnet::engine::cuda::Device;
+
+/// Threads take turns in either order, so that what lacks a barrier shows.
+fn device(seed: u64) -> Box<dyn Device> {
+    Emulator::new(seed % 2 == 1)
+}
+
+/// float64 differs by the order of sums alone.
+#[test]
+fn double_is_the_reference_to_rounding() {
+    assert!(exact::<f64>(0..8, device).iter().all(|&d| d < 1e-10));
+    assert!(tables::<f64>(8..13, device).iter().all(|&d| d < 1e-10));
+}
+
+/// float32 keeps 24 bits; random networks, unlike trained ones, cancel some of them.
+#[test]
+fn single_keeps_single_precision() {
+    assert!(exact::<f32>(13..15, device).iter().all(|&d| d < 1e-4));
+    assert!(tables::<f32>(15..18, device).iter().all(|&d| d < 1e-4));
+}
+
+#[test]
+fn ghosts_are_folded_or_exchanged() {
+    ghosts::<f64>(0..3, 1e-10, device);
+}
+
+#[test]
+fn corners_have_answers() {
+    corners(device);
+}

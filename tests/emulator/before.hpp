@@ -1,0 +1,231 @@
+// What stands in front of the kernels when they are compiled for the processor: CUDA's words, and threads as fibres.
+//
+// Blocks run one after another. The threads of a block take turns, each from one barrier, shuffle or vote to the next, in rising or
+// falling order: what only works in one of them lacks a barrier. Shared memory is filled with NaN before every block
+// and has a guard behind it.
+
+#include <csetjmp>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <ucontext.h>
+#include <vector>
+
+using std::cos;
+using std::exp;
+using std::log1p;
+using std::sin;
+using std::sqrt;
+using std::tanh;
+
+#define __device__
+#define __forceinline__ inline
+#define __shared__ static
+#define __restrict__ __restrict
+
+struct Dimensions {
+    unsigned x = 1;
+    unsigned y = 1;
+};
+
+static Dimensions threadIdx;
+static Dimensions blockIdx;
+static Dimensions blockDim;
+static Dimensions gridDim;
+
+namespace emulator {
+
+struct Group {
+    unsigned arrived = 0;
+    unsigned generation = 0;
+    unsigned members = 0;
+};
+
+struct Warp {
+    Group group;
+    std::uint64_t slots[32] = {};
+};
+
+struct Fibre {
+    jmp_buf state;
+    ucontext_t context;
+    std::unique_ptr<char[]> stack;
+    bool begun = false;
+    bool done = true;
+};
+
+static std::vector<std::unique_ptr<Fibre>> fibres;
+static std::vector<Warp> warps;
+static Group block;
+static jmp_buf scheduler;
+static ucontext_t scheduler_context;
+static Fibre* running;
+static void (*body)();
+static unsigned long progress;
+static unsigned char* shared;
+
+static void leave()
+{
+    if (_setjmp(running->state) == 0) {
+        _longjmp(scheduler, 1);
+    }
+}
+
+static void main_of_fibre()
+{
+    for (;;) {
+        body();
+        running->done = true;
+        ++progress;
+        // The barriers of those that are left do not wait for this thread.
+        --block.members;
+        --warps[threadIdx.x / 32].group.members;
+        leave();
+    }
+}
+
+static void resume(Fibre& fibre)
+{
+    running = &fibre;
+    if (_setjmp(scheduler) != 0) {
+        return;
+    }
+    if (fibre.begun) {
+        _longjmp(fibre.state, 1);
+    }
+    constexpr std::size_t STACK = 256 * 1024;
+    fibre.begun = true;
+    fibre.stack.reset(new char[STACK]);
+    getcontext(&fibre.context);
+    fibre.context.uc_stack.ss_sp = fibre.stack.get();
+    fibre.context.uc_stack.ss_size = STACK;
+    fibre.context.uc_link = nullptr;
+    makecontext(&fibre.context, main_of_fibre, 0);
+    swapcontext(&scheduler_context, &fibre.context);
+}
+
+static void wait(Group& group)
+{
+    const unsigned generation = group.generation;
+    ++group.arrived;
+    while (group.generation == generation) {
+        if (group.arrived >= group.members) {
+            group.arrived = 0;
+            ++group.generation;
+            ++progress;
+        } else {
+            const unsigned own = threadIdx.x;
+            leave();
+            threadIdx.x = own;
+        }
+    }
+}
+
+static Warp& warp() { return warps[threadIdx.x / 32]; }
+
+/// Lets all lanes see each other's values.
+template <class Read>
+auto exchange(std::uint64_t value, Read read)
+{
+    Warp& own = warp();
+    own.slots[threadIdx.x % 32] = value;
+    wait(own.group);
+    const auto result = read(own.slots);
+    wait(own.group);
+    return result;
+}
+
+template <class T>
+std::uint64_t bits(T value)
+{
+    static_assert(sizeof(T) <= 8, "shuffles move up to 8 bytes");
+    std::uint64_t result = 0;
+    std::memcpy(&result, &value, sizeof(T));
+    return result;
+}
+
+template <class T>
+T shuffle(T value, unsigned from)
+{
+    return exchange(bits(value), [&](const std::uint64_t* slots) {
+        T result;
+        std::memcpy(&result, &slots[from % 32], sizeof(T));
+        return result;
+    });
+}
+
+} // namespace emulator
+
+static void __syncthreads() { emulator::wait(emulator::block); }
+static void __syncwarp() { emulator::wait(emulator::warp().group); }
+
+template <class T>
+T __shfl_sync(unsigned, T value, unsigned from)
+{
+    return emulator::shuffle(value, from);
+}
+
+template <class T>
+T __shfl_xor_sync(unsigned, T value, unsigned mask)
+{
+    return emulator::shuffle(value, (threadIdx.x % 32) ^ mask);
+}
+
+template <class T>
+T __shfl_up_sync(unsigned, T value, unsigned step)
+{
+    const unsigned lane = threadIdx.x % 32;
+    return emulator::shuffle(value, lane < step ? lane : lane - step);
+}
+
+template <class T>
+unsigned __match_any_sync(unsigned, T value)
+{
+    const std::uint64_t own = emulator::bits(value);
+    return emulator::exchange(own, [&](const std::uint64_t* slots) {
+        unsigned found = 0;
+        for (unsigned lane = 0; lane < 32; ++lane) {
+            found |= slots[lane] == own ? 1u << lane : 0;
+        }
+        return found;
+    });
+}
+
+static int __popc(unsigned value) { return __builtin_popcount(value); }
+
+template <class T>
+T atomicAdd(T* at, T value)
+{
+    const T before = *at;
+    *at = before + value;
+    return before;
+}
+
+template <class T>
+T atomicMin(T* at, T value)
+{
+    const T before = *at;
+    *at = before < value ? before : value;
+    return before;
+}
+
+struct System;
+
+struct Kernel {
+    const char* name;
+    void (*run)(const System&, int);
+    Kernel* next;
+    static Kernel* first;
+
+    Kernel(const char* name, void (*run)(const System&, int)) : name(name), run(run), next(first) { first = this; }
+};
+Kernel* Kernel::first = nullptr;
+
+#define KERNEL(name, threads, blocks)                         \
+    static void name(const System& s, int block);             \
+    static Kernel kernel_##name(#name, name);                 \
+    static void name(const System& s, [[maybe_unused]] int block)
+#define SHARED(type, name) type* name = reinterpret_cast<type*>(emulator::shared)

@@ -1,0 +1,41 @@
+//! The CUDA engine on a GPU against the reference engine. Only `tests/gpu.sh` runs this, where there is one.
+
+mod common;
+
+use common::cuda_checks::{corners, exact, ghosts, tables};
+use flashschnet::engine::cuda::{Device, Gpu};
+
+fn device(_: u64) -> Box<dyn Device> {
+    Box::new(Gpu::new().expect("a GPU"))
+}
+
+/// How many networks: fewer under a tool that slows everything down.
+fn networks() -> u64 {
+    let asked = std::env::var("FSN_NETWORKS").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(40)
+}
+
+#[test]
+fn double_is_the_reference_to_rounding() {
+    assert!(exact::<f64>(0..networks(), device).iter().all(|&d| d < 1e-10));
+    assert!(tables::<f64>(0..networks(), device).iter().all(|&d| d < 1e-10));
+}
+
+#[test]
+fn single_keeps_single_precision() {
+    for deviations in [exact::<f32>(0..networks(), device), tables::<f32>(0..networks(), device)] {
+        assert!(deviations.iter().all(|&d| d < 1e-4), "{deviations:?}");
+        assert!(deviations[deviations.len() / 2] < 2e-6, "{deviations:?}");
+    }
+}
+
+#[test]
+fn ghosts_are_folded_or_exchanged() {
+    ghosts::<f64>(0..networks().min(10), 1e-10, device);
+    ghosts::<f32>(0..networks().min(10), 1e-4, device);
+}
+
+#[test]
+fn corners_have_answers() {
+    corners(device);
+}

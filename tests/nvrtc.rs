@@ -1,0 +1,85 @@
+//! The kernels of the engine's usual model compile for every architecture, without warnings and without spilling registers.
+//!
+//! Needs NVRTC, but no GPU; `tests/check.py` runs it where NVRTC is, and counts it as skipped elsewhere.
+
+mod common;
+
+use std::sync::Arc;
+use std::thread;
+
+use common::cuda_model::usual_model;
+use flashschnet::engine::cuda::{Limits, compile, program};
+use flashschnet::engine::network;
+use flashschnet::filter::Tables;
+
+const ARCHITECTURES: [(u32, u32); 7] = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
+/// Turing's, the least of them.
+const LIMITS: Limits = Limits {
+    shared: 64 * 1024,
+    multiprocessors: 40,
+};
+/// What tables are made to, coarse since only their size is compiled in.
+const TOLERANCE: f64 = 1e-4;
+
+/// Sources to compile, by what they are.
+fn programs() -> Vec<(&'static str, String)> {
+    let model = usual_model(128, 5);
+    let network = network(&model).expect("a network");
+    let (single, double) = (
+        Tables::<f32>::build(network, TOLERANCE),
+        Tables::<f64>::build(network, TOLERANCE),
+    );
+    let text = |source: flashschnet::Result<String>| source.expect("a program");
+    vec![
+        ("single table", text(program(network, Some(&single), LIMITS))),
+        ("single exact", text(program::<f32>(network, None, LIMITS))),
+        ("double table", text(program(network, Some(&double), LIMITS))),
+        ("double exact", text(program::<f64>(network, None, LIMITS))),
+    ]
+}
+
+#[test]
+fn every_kernel_compiles_for_every_architecture() {
+    let programs = Arc::new(programs());
+    let work: Vec<_> = ARCHITECTURES
+        .iter()
+        .flat_map(|&architecture| (0..programs.len()).map(move |at| (architecture, at)))
+        // Validation in float64 is the same everywhere: oldest and newest will do.
+        .filter(|&(architecture, at)| at < 2 || [(7, 5), (9, 0)].contains(&architecture))
+        .collect();
+    let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers: Vec<_> = (0..threads)
+        .map(|worker| {
+            let (programs, work) = (programs.clone(), work.clone());
+            thread::spawn(move || {
+                for &(architecture, at) in work.iter().skip(worker).step_by(threads) {
+                    let (name, source) = &programs[at];
+                    let log = compile(source, architecture).unwrap_or_else(|e| panic!("{name}: {e}")).log;
+                    check(name, architecture, &log);
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.join().expect("no panic");
+    }
+}
+
+/// Reads what ptxas says: "24 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads".
+fn check(name: &str, architecture: (u32, u32), log: &str) {
+    let mut kernels = 0;
+    for line in log.lines() {
+        assert!(!line.contains("warning"), "{name}, {architecture:?}: {line}\n{log}");
+        if line.contains("bytes spill stores") {
+            kernels += 1;
+            assert!(
+                line.contains(" 0 bytes spill stores, 0 bytes spill loads"),
+                "{name}, {architecture:?}: {line}\n{log}"
+            );
+        }
+    }
+    assert!(kernels >= 10, "{name}, {architecture:?}:\n{log}");
+    if std::env::var_os("FSN_SHOW_RESOURCES").is_some() {
+        println!("{name} {architecture:?}\n{log}");
+    }
+}
