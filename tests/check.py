@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -102,14 +103,25 @@ def steps() -> list[Step]:
         Step("clippy fuzz", ("cargo", "clippy", *fuzz, *target, "--", "-D", "warnings")),
         Step("rustdoc", ("cargo", "doc", "--locked", "--no-deps"), environment={"RUSTDOCFLAGS": "-D warnings"}),
         Step("cargo test", cargo, count_cargo),
+        Step("NVRTC", (*cargo, "--test", "nvrtc"), count_cargo, {"FLASHSCHNET_NVRTC": str(nvrtc() or "")}),
         Step("pytest", (python, "-m", "pytest", "-q", "-ra", "bindings/python"), count_pytest),
         Step("link", (python, "-m", "pytest", "-q", "-ra", "tests/link"), count_pytest),
         Step("lammps", (python, "-m", "pytest", "-q", "-ra", "tests/lammps"), count_pytest),
     ]
 
 
+def nvrtc() -> Path | None:
+    """CUDA's compiler as the package of `requirements-cuda.txt` brings it, or as the user says."""
+    asked = os.environ.get("FLASHSCHNET_NVRTC")
+    folder = Path(sysconfig.get_paths()["purelib"]) / "nvidia"
+    found = [Path(asked)] if asked else [*folder.glob("cu*/lib/libnvrtc.so.*"), *folder.glob("*/lib/libnvrtc.so.*")]
+    return next((path for path in sorted(found, reverse=True) if path.is_file()), None)
+
+
 def missing(step: Step) -> str | None:
     """Why a step cannot run on this machine."""
+    if step.name == "NVRTC" and nvrtc() is None:
+        return "NVRTC is not installed (pip install -r tests/requirements-cuda.txt)"
     program = step.command[0]
     if shutil.which(program) is None:
         return f"{program} is not installed"

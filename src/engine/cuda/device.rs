@@ -186,11 +186,6 @@ impl Array {
         self.address
     }
 
-    /// Bytes taken from the device.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     fn release(&mut self) {
         if self.address != 0 {
             self.device.free(self.address);

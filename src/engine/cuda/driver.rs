@@ -126,6 +126,17 @@ impl Gpu {
         self.memory
     }
 
+    /// Bytes of it that nobody has taken.
+    ///
+    /// # Errors
+    /// [`Error::Device`]
+    pub fn memory_free(&self) -> Result<usize> {
+        self.bind()?;
+        result::mem_get_info()
+            .map(|(free, _)| free)
+            .map_err(|error| self.failed(error))
+    }
+
     fn bind(&self) -> Result<()> {
         self.context.bind_to_thread().map_err(|error| self.failed(error))
     }
@@ -189,7 +200,7 @@ impl Device for Gpu {
         self.bind()?;
         // SAFETY: nothing reads the memory before it is written.
         unsafe { result::malloc_sync(bytes) }.map_err(|error| {
-            let free = result::mem_get_info().map_or(0, |(free, _)| free);
+            let free = self.memory_free().unwrap_or(0);
             if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY {
                 Error::OutOfMemory(format!(
                     "device cuda: {} has {free} of its {} bytes free, and {bytes} more are needed",

@@ -55,19 +55,6 @@ impl Lists {
         self.pairs
     }
 
-    /// Bytes on the device.
-    pub fn bytes(&self) -> usize {
-        let arrays = [
-            &self.starts,
-            &self.candidates,
-            &self.shifts,
-            &self.owners,
-            &self.structure,
-            &self.structures,
-        ];
-        arrays.iter().map(|array| array.bytes()).sum()
-    }
-
     /// Brings the list of `graph` to the device if it is not there.
     pub fn update(&mut self, graph: &Graph) -> Result<Places> {
         let rows = graph.feature_rows();

@@ -22,11 +22,11 @@ pub use compiler::compile;
 pub use device::{Device, Kernel, Launch, Limits};
 pub use driver::Gpu;
 pub use system::System;
+pub use tuning::Tuning;
 
 use self::device::{Array, Plain};
 use self::lists::Lists;
 use self::source::{Widths, basis_numbers, source};
-use self::tuning::Tuning;
 use self::weights::{Padding, pack};
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
 use crate::Result;
@@ -138,13 +138,27 @@ impl<T: CudaReal> CudaEngine<T> {
     pub fn new(
         model: Arc<Model>,
         tables: Option<&Tables<T>>,
+        device: Box<dyn Device>,
+    ) -> Result<Self> {
+        Self::tuned(model, tables, device, |_| ())
+    }
+
+    /// As [`CudaEngine::new`], with the work cut up otherwise, for measurements of that.
+    ///
+    /// # Errors
+    /// As [`CudaEngine::new`].
+    pub fn tuned(
+        model: Arc<Model>,
+        tables: Option<&Tables<T>>,
         mut device: Box<dyn Device>,
+        adjust: impl FnOnce(&mut Tuning),
     ) -> Result<Self> {
         let network = super::network(&model)?;
         let widths = Widths::new(network, size_of::<T>());
         let spacing = tables.map(Tables::spacing);
         let intervals = spacing.map(|spacing| spacing.intervals());
-        let tuning = Tuning::new(widths, size_of::<T>(), intervals, device.limits())?;
+        let mut tuning = Tuning::new(widths, size_of::<T>(), intervals, device.limits())?;
+        adjust(&mut tuning);
         let packed = pack(network, Padding(widths.pad));
         let text = source(
             network,

@@ -89,7 +89,7 @@ impl<T: CudaReal> CudaEngine<T> {
         let (rows, owned) = (graph.feature_rows(), graph.owned);
         let (blocks, structures) = (network.description.blocks, graph.structures.len() - 1);
         let widths = self.tuning.widths;
-        let slices = self.tuning.slices;
+        let slices = self.tuning.slices();
         if graph.positions.len() > u32::MAX as usize / 4 {
             return Err(Error::unsupported(format!(
                 "device cuda: {} atoms in one call; use device cpu",
@@ -158,7 +158,7 @@ impl<T: CudaReal> CudaEngine<T> {
             (self.tuning.geometry_threads, 1, shared)
         } else {
             let shared = self.tuning.row_shared(self.exact);
-            (self.tuning.row_threads, self.tuning.slices, shared)
+            (self.tuning.row_threads, self.tuning.slices(), shared)
         };
         let launch = Launch {
             grid: (rows.div_ceil((threads / WARP) as u32), slices as u32),

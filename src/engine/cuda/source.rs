@@ -133,7 +133,7 @@ pub(super) fn source(
             ("BINS", integer(tuning.bins)),
             ("BIN_SHIFT", integer(tuning.bin_shift)),
             ("LANE_CHANNELS", integer(tuning.lane_channels)),
-            ("SLICES", integer(tuning.slices)),
+            ("SLICES", integer(tuning.slices())),
             ("AHEAD", integer(tuning.ahead)),
             ("AHEAD_BACK", integer(tuning.ahead_back)),
             ("ROW_THREADS", integer(tuning.row_threads)),

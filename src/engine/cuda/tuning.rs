@@ -12,36 +12,39 @@ const MAX_BINS: usize = 512;
 
 /// Sizes of the kernels' work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tuning {
-    pub widths: Widths,
+pub struct Tuning {
+    pub(super) widths: Widths,
     /// Bytes of a number.
-    pub bytes: usize,
+    pub(super) bytes: usize,
     /// Bins that a row's pairs are sorted into, and the shift from an interval to its bin.
-    pub bins: usize,
-    pub bin_shift: usize,
-    /// Channels of a lane, with tables, and the number of slices that all channels make.
+    pub(super) bins: usize,
+    pub(super) bin_shift: usize,
+    /// Whether filters come from tables.
+    pub(super) table: bool,
+    /// Channels of a lane, with tables: 1, 2 or 4.
     pub lane_channels: usize,
-    pub slices: usize,
-    /// Pairs whose numbers are loaded together, forward and back.
+    /// Pairs whose numbers are loaded together, with tables.
     pub ahead: usize,
+    /// The same on the way back.
     pub ahead_back: usize,
+    /// Threads of a block that works on rows of the list.
     pub row_threads: usize,
     /// Blocks of the row kernels that a multiprocessor must be able to hold, which bounds their registers.
     pub row_blocks: usize,
     /// Rows a warp of the dense kernels takes.
     pub dense_rows: usize,
-    pub dense_threads: usize,
+    pub(super) dense_threads: usize,
     /// Rows of a tile of exact filters.
-    pub exact_rows: usize,
-    pub geometry_threads: usize,
+    pub(super) exact_rows: usize,
+    pub(super) geometry_threads: usize,
 }
 
 impl Tuning {
-    pub const START_THREADS: usize = 256;
-    pub const TOTAL_THREADS: usize = 256;
+    pub(super) const START_THREADS: usize = 256;
+    pub(super) const TOTAL_THREADS: usize = 256;
 
     /// For networks of these widths; `intervals` of the tables, or `None` for exact filters.
-    pub fn new(
+    pub(super) fn new(
         widths: Widths,
         bytes: usize,
         intervals: Option<usize>,
@@ -65,8 +68,8 @@ impl Tuning {
             bytes,
             bins: bins.next_multiple_of(WARP),
             bin_shift,
+            table: intervals.is_some(),
             lane_channels,
-            slices: intervals.map_or(1, |_| widths.filters.div_ceil(WARP * lane_channels)),
             ahead: 4,
             ahead_back: 2,
             row_threads: 256,
@@ -94,6 +97,15 @@ impl Tuning {
         Ok(tuning)
     }
 
+    /// Parts of a row's channels that warps of their own work on.
+    pub(super) fn slices(&self) -> usize {
+        if self.table {
+            self.widths.filters.div_ceil(WARP * self.lane_channels)
+        } else {
+            1
+        }
+    }
+
     /// Shared memory of a warp of the dense kernels.
     fn dense_warp_bytes(&self) -> usize {
         self.block_warp_bytes().max(self.readout_warp_bytes())
@@ -108,7 +120,7 @@ impl Tuning {
     }
 
     /// Shared memory of a block of the dense kernels, and of the readout.
-    pub fn dense_shared(&self) -> (usize, usize) {
+    pub(super) fn dense_shared(&self) -> (usize, usize) {
         let warps = self.dense_threads / WARP;
         (
             warps * self.block_warp_bytes(),
@@ -117,12 +129,12 @@ impl Tuning {
     }
 
     /// Numbers a warp needs for a tile of exact filters and their envelopes.
-    pub fn exact_numbers(&self) -> usize {
+    pub(super) fn exact_numbers(&self) -> usize {
         (2 * self.exact_rows * self.widths.filter + 2 * self.exact_rows).next_multiple_of(4)
     }
 
     /// Shared memory of a block of the row kernels.
-    pub fn row_shared(&self, exact: bool) -> usize {
+    pub(super) fn row_shared(&self, exact: bool) -> usize {
         if exact {
             self.row_threads / WARP * self.exact_numbers() * self.bytes
         } else {
@@ -130,12 +142,12 @@ impl Tuning {
         }
     }
 
-    pub fn geometry_shared(&self) -> usize {
+    pub(super) fn geometry_shared(&self) -> usize {
         self.geometry_threads / WARP * self.bins * size_of::<u32>()
     }
 
     /// Groups of four columns in a row of features or filters.
-    pub fn start_columns(&self) -> usize {
+    pub(super) fn start_columns(&self) -> usize {
         self.widths.block / 4
     }
 }

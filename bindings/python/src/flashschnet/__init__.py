@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .convert import ConvertError, convert
 from .errors import (
     CallbackError,
+    DeviceError,
     Error,
     FileError,
     InternalError,
@@ -40,6 +41,7 @@ __all__ = [
     "AtomType",
     "CallbackError",
     "ConvertError",
+    "DeviceError",
     "Error",
     "Exchange",
     "FileError",

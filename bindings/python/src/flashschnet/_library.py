@@ -69,6 +69,7 @@ _CLASSES: dict[int, type[errors.Error]] = {
     lib.FSN_OUT_OF_MEMORY: errors.OutOfMemory,
     lib.FSN_NUMERICAL_ERROR: errors.NumericalError,
     lib.FSN_CALLBACK_ERROR: errors.CallbackError,
+    lib.FSN_DEVICE_ERROR: errors.DeviceError,
     lib.FSN_INTERNAL_ERROR: errors.InternalError,
 }
 

@@ -47,5 +47,9 @@ class CallbackError(Error):
     """A callback returned an error."""
 
 
+class DeviceError(Error):
+    """A GPU failed while it was in use; the potential is of no use any more."""
+
+
 class InternalError(Error):
     """A defect in the library itself."""

@@ -1,0 +1,288 @@
+//! The CUDA engine on a GPU: what a call takes, and each kernel of it. `tests/gpu.sh` runs it; without a GPU it says so.
+//!
+//! cargo bench --bench cuda -- MODEL POSITIONS [variants]
+//!
+//! MODEL is a coarse-grained model file; POSITIONS are raw float64, structures of 269 beads one after another.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use common::cuda_model::usual_model;
+use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Gpu, Kernel, Launch, Limits, Tuning};
+use flashschnet::engine::{Wanted, network};
+use flashschnet::filter::Tables;
+use flashschnet::model::Model;
+use flashschnet::potential::{Options, Potential, Structures};
+use flashschnet::{Result, engine::cuda};
+
+const BEADS: usize = 269;
+const CALLS: usize = 30;
+const FORCES: Wanted = Wanted {
+    forces: true,
+    virials: false,
+    atom_virials: false,
+};
+
+type Times = Arc<Mutex<BTreeMap<&'static str, Vec<f64>>>>;
+
+/// A GPU that is waited for before and after every launch, so that each can be timed.
+struct Timed {
+    gpu: Gpu,
+    mark: u64,
+    times: Option<Times>,
+}
+
+impl Timed {
+    fn new(times: Option<Times>) -> Result<Self> {
+        let gpu = Gpu::new()?;
+        let mark = gpu.allocate(16)?;
+        Ok(Self { gpu, mark, times })
+    }
+
+    fn timed<R>(&self, name: &'static str, run: impl FnOnce(&Gpu) -> Result<R>) -> Result<R> {
+        let Some(times) = &self.times else {
+            return run(&self.gpu);
+        };
+        self.gpu.download(self.mark, &mut [0])?;
+        let begun = Instant::now();
+        let result = run(&self.gpu)?;
+        self.gpu.download(self.mark, &mut [0])?;
+        let spent = begun.elapsed().as_secs_f64() * 1e3;
+        times.lock().expect("times").entry(name).or_default().push(spent);
+        Ok(result)
+    }
+}
+
+impl Device for Timed {
+    fn name(&self) -> String {
+        self.gpu.name()
+    }
+
+    fn limits(&self) -> Limits {
+        self.gpu.limits()
+    }
+
+    fn load(&mut self, source: &str, shared: &[(Kernel, u32)]) -> Result<()> {
+        self.gpu.load(source, shared)
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64> {
+        self.gpu.allocate(bytes)
+    }
+
+    fn free(&self, address: u64) {
+        self.gpu.free(address);
+    }
+
+    fn upload(&self, bytes: &[u8], to: u64) -> Result<()> {
+        self.timed("upload", |gpu| gpu.upload(bytes, to))
+    }
+
+    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
+        self.timed("download", |gpu| gpu.download(from, bytes))
+    }
+
+    fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {
+        self.timed("fill", |gpu| gpu.fill(to, byte, bytes))
+    }
+
+    fn launch(
+        &self,
+        kernel: Kernel,
+        launch: Launch,
+        system: &cuda::System,
+        block: u32,
+    ) -> Result<()> {
+        self.timed(kernel.name(), |gpu| gpu.launch(kernel, launch, system, block))
+    }
+}
+
+/// Structures to compute.
+struct Case {
+    name: String,
+    model: Arc<Model>,
+    positions: Vec<[f64; 3]>,
+    types: Vec<i32>,
+    offsets: Vec<usize>,
+    cell: Option<[[f64; 3]; 3]>,
+}
+
+impl Case {
+    fn compute(&self, potential: &mut Potential) -> f64 {
+        let count = self.offsets.len() - 1;
+        let cells = self.cell.map_or(Vec::new(), |cell| vec![cell; count]);
+        let periodic = vec![[self.cell.is_some(); 3]; count];
+        let structures = Structures {
+            offsets: &self.offsets,
+            positions: &self.positions,
+            types: &self.types,
+            cells: &cells,
+            periodic: &periodic,
+            excluded: None,
+        };
+        let begun = Instant::now();
+        potential.compute(&structures, FORCES).expect("results");
+        begun.elapsed().as_secs_f64() * 1e3
+    }
+
+    fn tables<T: CudaReal>(&self) -> Tables<T> {
+        Tables::build(network(&self.model).expect("a network"), 5e-7)
+    }
+
+    /// Times calls, then the kernels of calls; prints a line of JSON.
+    fn measure<T: CudaReal>(&self, what: &str, tables: Option<&Tables<T>>, adjust: fn(&mut Tuning)) {
+        let potential = |times: Option<Times>| -> Result<Potential> {
+            let device = Box::new(Timed::new(times)?);
+            let engine = CudaEngine::tuned(self.model.clone(), tables, device, adjust)?;
+            Potential::with_engine(self.model.clone(), Box::new(engine), Options::default())
+        };
+        let free = |gpu: &Gpu| gpu.memory_free().unwrap_or(0);
+        let before = free(&Gpu::new().expect("a GPU"));
+        let mut whole = potential(None).expect("a potential");
+        let first = self.compute(&mut whole);
+        let mut calls: Vec<f64> = (0..CALLS).map(|_| self.compute(&mut whole)).collect();
+        calls.sort_by(f64::total_cmp);
+        let used = before.saturating_sub(free(&Gpu::new().expect("a GPU")));
+        drop(whole);
+        let times = Times::default();
+        let mut parts = potential(Some(times.clone())).expect("a potential");
+        self.compute(&mut parts);
+        times.lock().expect("times").clear();
+        let rounds = 5;
+        for _ in 0..rounds {
+            self.compute(&mut parts);
+        }
+        let mut text = String::new();
+        let mut kernels = 0.0;
+        for (name, spent) in times.lock().expect("times").iter() {
+            let each = spent.iter().sum::<f64>() / f64::from(rounds);
+            if !["upload", "download", "fill"].contains(name) {
+                kernels += each;
+            }
+            text += &format!(", \"{name}\": {each:.4}");
+        }
+        println!(
+            "{{\"case\": \"{}\", \"what\": \"{what}\", \"intervals\": {}, \"first_ms\": {first:.2}, \"call_ms\": {:.4}, \
+             \"least_ms\": {:.4}, \"most_ms\": {:.4}, \"megabytes\": {}, \"kernels_ms\": {kernels:.4}{text}}}",
+            self.name,
+            tables.map_or(0, |tables| tables.spacing().intervals()),
+            calls[CALLS / 2],
+            calls[0],
+            calls[CALLS - 1],
+            used / 1_000_000,
+        );
+    }
+}
+
+/// Replicas of the coarse-grained benchmark.
+fn replicas(model: &Arc<Model>, positions: &[[f64; 3]], count: usize) -> Case {
+    let kinds: Vec<i32> = model.description().types.iter().map(|t| t.index).collect();
+    let atoms = count * BEADS;
+    let all: Vec<[f64; 3]> = (0..atoms)
+        .map(|at| {
+            // A file of fewer replicas is repeated, a little displaced.
+            let p = positions[at % positions.len()];
+            p.map(|x| x + 1e-3 * (at / positions.len()) as f64 * (x * 7.0).sin())
+        })
+        .collect();
+    Case {
+        name: format!("cg269 x {count}"),
+        model: model.clone(),
+        positions: all,
+        types: (0..atoms).map(|at| kinds[at % BEADS % kinds.len()]).collect(),
+        offsets: (0..=count).map(|replica| replica * BEADS).collect(),
+        cell: None,
+    }
+}
+
+/// A jittered lattice with about 60 neighbours within the cutoff, side³ atoms.
+fn crystal(side: usize) -> Case {
+    let model = usual_model(128, 3);
+    // 4/3 π 20³ / a³ = 60
+    let spacing = 8.23;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut positions = Vec::new();
+    // In small cubes, so that neighbours in space are neighbours in memory.
+    let cubes = side.div_ceil(4);
+    for cube in 0..cubes * cubes * cubes {
+        for part in 0..64 {
+            let at = [0, 1, 2].map(|axis: u32| {
+                let cube = cube / cubes.pow(axis) % cubes;
+                4 * cube + (part >> (2 * axis)) % 4
+            });
+            if at.iter().all(|&steps| steps < side) {
+                positions.push(at.map(|steps| (steps as f64 + 0.3 * rng.f64()) * spacing));
+            }
+        }
+    }
+    let edge = side as f64 * spacing;
+    Case {
+        name: format!("periodic {}", positions.len()),
+        types: (0..positions.len()).map(|at| 1 + (at % 2) as i32).collect(),
+        offsets: vec![0, positions.len()],
+        cell: Some([[edge, 0.0, 0.0], [0.0, edge, 0.0], [0.0, 0.0, edge]]),
+        model,
+        positions,
+    }
+}
+
+fn main() {
+    if let Err(error) = Gpu::new() {
+        println!("skipped: {error}");
+        return;
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let [model, positions, rest @ ..] = &arguments[..] else {
+        println!("usage: MODEL POSITIONS [variants] [large]");
+        return;
+    };
+    let model = Arc::new(Model::load(std::path::Path::new(model)).expect("a model"));
+    let bytes = std::fs::read(positions).expect("positions");
+    let numbers: Vec<f64> = bytes
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|bytes| f64::from_le_bytes(*bytes))
+        .collect();
+    let positions = numbers.as_chunks::<3>().0;
+    let (one, many) = (replicas(&model, positions, 1), replicas(&model, positions, 64));
+    let tables = many.tables::<f32>();
+    many.measure("single table", Some(&tables), |_| ());
+    one.measure("single table", Some(&tables), |_| ());
+    if rest.iter().any(|word| word == "variants") {
+        let variants: &[(&str, fn(&mut Tuning))] = &[
+            ("4 channels", |t| t.lane_channels = 4),
+            ("1 channel", |t| t.lane_channels = 1),
+            ("ahead 2, 1", |t| (t.ahead, t.ahead_back) = (2, 1)),
+            ("ahead 8, 4", |t| (t.ahead, t.ahead_back) = (8, 4)),
+            ("128 threads", |t| t.row_threads = 128),
+            ("512 threads", |t| t.row_threads = 512),
+            ("256 threads, 5 blocks", |t| t.row_blocks = 5),
+            ("512 threads, 2 blocks", |t| (t.row_threads, t.row_blocks) = (512, 2)),
+            ("1024 threads", |t| t.row_threads = 1024),
+            ("4 dense rows", |t| t.dense_rows = 4),
+        ];
+        for (what, adjust) in variants {
+            many.measure(what, Some(&tables), *adjust);
+        }
+        one.measure("2 dense rows, 1 channel", Some(&tables), |t| {
+            (t.dense_rows, t.lane_channels) = (2, 1);
+        });
+        one.measure("1 dense row, 1 channel", Some(&tables), |t| {
+            (t.dense_rows, t.lane_channels) = (1, 1);
+        });
+    }
+    many.measure::<f32>("single exact", None, |_| ());
+    one.measure::<f32>("single exact", None, |_| ());
+    for side in [46, 100] {
+        if side < 50 || rest.iter().any(|word| word == "large") {
+            let case = crystal(side);
+            let tables = case.tables::<f32>();
+            case.measure("single table", Some(&tables), |_| ());
+        }
+    }
+}
