@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use common::cuda_model::usual_model;
-use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Gpu, Kernel, Launch, Limits, Tuning};
+use flashschnet::engine::cuda::{
+    CudaEngine, CudaReal, Device, Filters, Gpu, Kernel, Launch, Limits, Tuning,
+};
 use flashschnet::engine::{Wanted, network};
 use flashschnet::filter::Tables;
 use flashschnet::model::Model;
@@ -21,12 +23,17 @@ use flashschnet::{Result, engine::cuda};
 
 const BEADS: usize = 269;
 const CALLS: usize = 30;
+/// What tables are made to in src/potential/choice.rs.
+const SINGLE: f64 = 5e-7;
+const HALF: f64 = 3e-5;
 const FORCES: Wanted = Wanted {
     forces: true,
     virials: false,
     atom_virials: false,
 };
 
+/// Another way to cut up the work.
+type Variant = (&'static str, fn(&mut Tuning));
 type Times = Arc<Mutex<BTreeMap<&'static str, Vec<f64>>>>;
 
 /// A GPU that is waited for before and after every launch, so that each can be timed.
@@ -52,7 +59,12 @@ impl Timed {
         let result = run(&self.gpu)?;
         self.gpu.download(self.mark, &mut [0])?;
         let spent = begun.elapsed().as_secs_f64() * 1e3;
-        times.lock().expect("times").entry(name).or_default().push(spent);
+        times
+            .lock()
+            .expect("times")
+            .entry(name)
+            .or_default()
+            .push(spent);
         Ok(result)
     }
 }
@@ -97,7 +109,9 @@ impl Device for Timed {
         system: &cuda::System,
         block: u32,
     ) -> Result<()> {
-        self.timed(kernel.name(), |gpu| gpu.launch(kernel, launch, system, block))
+        self.timed(kernel.name(), |gpu| {
+            gpu.launch(kernel, launch, system, block)
+        })
     }
 }
 
@@ -123,21 +137,22 @@ impl Case {
             cells: &cells,
             periodic: &periodic,
             excluded: None,
+            topologies: None,
         };
         let begun = Instant::now();
         potential.compute(&structures, FORCES).expect("results");
         begun.elapsed().as_secs_f64() * 1e3
     }
 
-    fn tables<T: CudaReal>(&self) -> Tables<T> {
-        Tables::build(network(&self.model).expect("a network"), 5e-7)
+    fn tables(&self, tolerance: f64) -> Tables<f32> {
+        Tables::build(network(&self.model).expect("a network"), tolerance)
     }
 
     /// Times calls, then the kernels of calls; prints a line of JSON.
-    fn measure<T: CudaReal>(&self, what: &str, tables: Option<&Tables<T>>, adjust: fn(&mut Tuning)) {
+    fn measure<T: CudaReal>(&self, what: &str, filters: Filters<T>, adjust: fn(&mut Tuning)) {
         let potential = |times: Option<Times>| -> Result<Potential> {
             let device = Box::new(Timed::new(times)?);
-            let engine = CudaEngine::tuned(self.model.clone(), tables, device, adjust)?;
+            let engine = CudaEngine::tuned(self.model.clone(), filters, device, adjust)?;
             Potential::with_engine(self.model.clone(), Box::new(engine), Options::default())
         };
         let free = |gpu: &Gpu| gpu.memory_free().unwrap_or(0);
@@ -156,6 +171,10 @@ impl Case {
         for _ in 0..rounds {
             self.compute(&mut parts);
         }
+        let intervals = match filters {
+            Filters::Exact => 0,
+            Filters::Table(tables) | Filters::Half(tables) => tables.spacing().intervals(),
+        };
         let mut text = String::new();
         let mut kernels = 0.0;
         for (name, spent) in times.lock().expect("times").iter() {
@@ -169,7 +188,7 @@ impl Case {
             "{{\"case\": \"{}\", \"what\": \"{what}\", \"intervals\": {}, \"first_ms\": {first:.2}, \"call_ms\": {:.4}, \
              \"least_ms\": {:.4}, \"most_ms\": {:.4}, \"megabytes\": {}, \"kernels_ms\": {kernels:.4}{text}}}",
             self.name,
-            tables.map_or(0, |tables| tables.spacing().intervals()),
+            intervals,
             calls[CALLS / 2],
             calls[0],
             calls[CALLS - 1],
@@ -193,7 +212,9 @@ fn replicas(model: &Arc<Model>, positions: &[[f64; 3]], count: usize) -> Case {
         name: format!("cg269 x {count}"),
         model: model.clone(),
         positions: all,
-        types: (0..atoms).map(|at| kinds[at % BEADS % kinds.len()]).collect(),
+        types: (0..atoms)
+            .map(|at| kinds[at % BEADS % kinds.len()])
+            .collect(),
         offsets: (0..=count).map(|replica| replica * BEADS).collect(),
         cell: None,
     }
@@ -235,7 +256,10 @@ fn main() {
         println!("skipped: {error}");
         return;
     }
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     let [model, positions, rest @ ..] = &arguments[..] else {
         println!("usage: MODEL POSITIONS [variants] [large]");
         return;
@@ -249,40 +273,49 @@ fn main() {
         .map(|bytes| f64::from_le_bytes(*bytes))
         .collect();
     let positions = numbers.as_chunks::<3>().0;
-    let (one, many) = (replicas(&model, positions, 1), replicas(&model, positions, 64));
-    let tables = many.tables::<f32>();
-    many.measure("single table", Some(&tables), |_| ());
-    one.measure("single table", Some(&tables), |_| ());
+    let (one, many) = (
+        replicas(&model, positions, 1),
+        replicas(&model, positions, 64),
+    );
+    let tables = many.tables(SINGLE);
+    many.measure("single table", Filters::Table(&tables), |_| ());
+    one.measure("single table", Filters::Table(&tables), |_| ());
+    let coarse = many.tables(HALF);
+    many.measure("half table", Filters::Half(&coarse), |_| ());
+    one.measure("half table", Filters::Half(&coarse), |_| ());
     if rest.iter().any(|word| word == "variants") {
-        let variants: &[(&str, fn(&mut Tuning))] = &[
-            ("4 channels", |t| t.lane_channels = 4),
-            ("1 channel", |t| t.lane_channels = 1),
+        let variants: &[Variant] = &[
+            ("32 lanes x 4", |t| (t.group, t.lane_channels) = (32, 4)),
+            ("32 lanes x 2", |t| (t.group, t.lane_channels) = (32, 2)),
+            ("8 lanes x 4", |t| (t.group, t.lane_channels) = (8, 4)),
+            ("16 lanes x 2", |t| (t.group, t.lane_channels) = (16, 2)),
             ("ahead 2, 1", |t| (t.ahead, t.ahead_back) = (2, 1)),
             ("ahead 8, 4", |t| (t.ahead, t.ahead_back) = (8, 4)),
             ("128 threads", |t| t.row_threads = 128),
             ("512 threads", |t| t.row_threads = 512),
-            ("256 threads, 5 blocks", |t| t.row_blocks = 5),
-            ("512 threads, 2 blocks", |t| (t.row_threads, t.row_blocks) = (512, 2)),
-            ("1024 threads", |t| t.row_threads = 1024),
+            ("256 threads, 4 blocks", |t| t.row_blocks = 4),
             ("4 dense rows", |t| t.dense_rows = 4),
         ];
         for (what, adjust) in variants {
-            many.measure(what, Some(&tables), *adjust);
+            many.measure(what, Filters::Table(&tables), *adjust);
         }
-        one.measure("2 dense rows, 1 channel", Some(&tables), |t| {
-            (t.dense_rows, t.lane_channels) = (2, 1);
+        for (what, adjust) in &variants[..4] {
+            many.measure(&format!("half {what}"), Filters::Half(&coarse), *adjust);
+        }
+        one.measure("2 dense rows, 8 lanes x 4", Filters::Table(&tables), |t| {
+            (t.dense_rows, t.group, t.lane_channels) = (2, 8, 4);
         });
-        one.measure("1 dense row, 1 channel", Some(&tables), |t| {
-            (t.dense_rows, t.lane_channels) = (1, 1);
+        one.measure("1 dense row, 16 lanes x 2", Filters::Table(&tables), |t| {
+            (t.dense_rows, t.group, t.lane_channels) = (1, 16, 2);
         });
     }
-    many.measure::<f32>("single exact", None, |_| ());
-    one.measure::<f32>("single exact", None, |_| ());
+    many.measure::<f32>("single exact", Filters::Exact, |_| ());
+    one.measure::<f32>("single exact", Filters::Exact, |_| ());
     for side in [46, 100] {
         if side < 50 || rest.iter().any(|word| word == "large") {
             let case = crystal(side);
-            let tables = case.tables::<f32>();
-            case.measure("single table", Some(&tables), |_| ());
+            let tables = case.tables(SINGLE);
+            case.measure("single table", Filters::Table(&tables), |_| ());
         }
     }
 }

@@ -34,6 +34,36 @@ __device__ __forceinline__ void store(Real* to, const Pack<N>& pack)
     *reinterpret_cast<Pack<N>*>(to) = pack;
 }
 
+#ifdef __CUDACC__
+/// A float16 as a number.
+__device__ __forceinline__ float from_half(unsigned short bits)
+{
+    float value;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
+    return value;
+}
+#endif
+
+/// N numbers of a table.
+template <int N>
+__device__ __forceinline__ Pack<N> load_stored(const Stored* from)
+{
+    if constexpr (HALF) {
+        struct alignas(N * sizeof(Stored)) Halves {
+            Stored v[N];
+        };
+        const Halves halves = *reinterpret_cast<const Halves*>(from);
+        Pack<N> pack;
+#pragma unroll
+        for (int k = 0; k < N; ++k) {
+            pack.v[k] = from_half(halves.v[k]);
+        }
+        return pack;
+    } else {
+        return *reinterpret_cast<const Pack<N>*>(from);
+    }
+}
+
 /// What a block needs to know of one directed pair to evaluate its filter.
 struct alignas(16) Edge {
     /// Row of the other atom's features.
@@ -77,6 +107,8 @@ struct System {
     const unsigned* owners;
     const Real* weights;
     const Stored* tables;
+    /// What the numbers of tables are to be multiplied by: FILTER_STRIDE a block; null unless they have 16 bits.
+    const Real* scales;
     const double* basis;
     /// Energy of each type.
     const double* references;
@@ -112,11 +144,12 @@ struct System {
 __device__ __forceinline__ int lane_id() { return threadIdx.x % WARP; }
 __device__ __forceinline__ int warp_id() { return threadIdx.x / WARP; }
 
-/// The sum over a warp, in the same order always, to all its lanes.
-__device__ __forceinline__ double warp_sum(double value)
+/// The sum over the SIZE lanes that begin at a multiple of SIZE, in the same order always, to all of them.
+template <int SIZE>
+__device__ __forceinline__ double group_sum(double value)
 {
 #pragma unroll
-    for (int step = WARP / 2; step > 0; step /= 2) {
+    for (int step = SIZE / 2; step > 0; step /= 2) {
         value += __shfl_xor_sync(FULL, value, step);
     }
     return value;

@@ -251,7 +251,7 @@ __device__ __forceinline__ void send_row(const System& s, int block)
             store(s.m + at + pack_channel(pack), sum[pack]);
         }
     }
-    pull.finish(s, row, block == BLOCKS - 1);
+    pull.template finish<WARP>(s, row, true, block == BLOCKS - 1);
 }
 
 KERNEL(send, ROW_THREADS, 1) { send_row<false>(s, block); }

@@ -170,7 +170,7 @@ __device__ __forceinline__ double block_sum(
     for (unsigned long long row = first + threadIdx.x; row < last; row += blockDim.x) {
         sum += numbers[row * width + column];
     }
-    sum = warp_sum(sum);
+    sum = group_sum<WARP>(sum);
     __syncthreads();
     if (lane_id() == 0) {
         memory[warp_id()] = sum;

@@ -26,22 +26,24 @@ struct Pull {
         }
     }
 
-    /// Adds the warp's sums to the row's, or puts them there.
-    __device__ __forceinline__ void finish(const System& s, unsigned long long row, bool first) const
+    /// Adds the sums over GROUP_ lanes to the row's, or puts them there; all lanes of the warp take part.
+    template <int GROUP_>
+    __device__ __forceinline__ void finish(const System& s, unsigned long long row, bool there, bool first) const
     {
         // Summed in float64: three numbers a row cost nothing.
+        const bool writes = there && threadIdx.x % GROUP_ == 0;
 #pragma unroll
         for (int axis = 0; axis < 3; ++axis) {
-            const double sum = warp_sum(force[axis]);
-            if (lane_id() == 0) {
+            const double sum = group_sum<GROUP_>(force[axis]);
+            if (writes) {
                 s.forces[3 * row + axis] = first ? sum : s.forces[3 * row + axis] + sum;
             }
         }
         if constexpr (VIRIALS) {
 #pragma unroll
             for (int part = 0; part < 6; ++part) {
-                const double sum = warp_sum(virial[part]);
-                if (lane_id() == 0) {
+                const double sum = group_sum<GROUP_>(virial[part]);
+                if (writes) {
                     s.virials[6 * row + part] = first ? sum : s.virials[6 * row + part] + sum;
                 }
             }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::cuda_checks::{corners, exact, ghosts, tables};
+use common::cuda_checks::{Source, corners, exact, ghosts, tables};
 use common::emulator::Emulator;
 use flashschnet::engine::cuda::Device;
 
@@ -17,14 +17,29 @@ fn device(seed: u64) -> Box<dyn Device> {
 #[test]
 fn double_is_the_reference_to_rounding() {
     assert!(exact::<f64>(0..8, device).iter().all(|&d| d < 1e-10));
-    assert!(tables::<f64>(8..13, device).iter().all(|&d| d < 1e-10));
+    assert!(
+        tables::<f64>(Source::Table, 8..13, device)
+            .iter()
+            .all(|&d| d < 1e-10)
+    );
 }
 
 /// float32 keeps 24 bits; random networks, unlike trained ones, cancel some of them.
 #[test]
 fn single_keeps_single_precision() {
     assert!(exact::<f32>(13..15, device).iter().all(|&d| d < 1e-4));
-    assert!(tables::<f32>(15..18, device).iter().all(|&d| d < 1e-4));
+    assert!(
+        tables::<f32>(Source::Table, 15..18, device)
+            .iter()
+            .all(|&d| d < 1e-4)
+    );
+}
+
+/// Tables in 16 bits.
+#[test]
+fn half_keeps_half_precision() {
+    let deviations = tables::<f32>(Source::Half, 18..22, device);
+    assert!(deviations.iter().all(|&d| d < 5e-3), "{deviations:?}");
 }
 
 #[test]

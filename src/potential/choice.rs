@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::options::{Device, Filters, Options, Precision};
 use super::terms::NoNetwork;
 use crate::engine::cpu::{self, CpuEngine, CpuReal};
-use crate::engine::cuda::{CudaEngine, CudaReal, Gpu};
+use crate::engine::cuda::{self, CudaEngine, CudaReal, Gpu};
 use crate::engine::{Engine, network};
 use crate::filter::Tables;
 use crate::model::{Model, Network};
@@ -14,6 +14,8 @@ use crate::{Error, Result};
 
 /// Error of tables, see [`Tables::bound`], that is less than float32 arithmetic makes itself.
 const SINGLE_TOLERANCE: f64 = 5e-7;
+/// Likewise, less than rounding to 16 bits makes.
+const HALF_TOLERANCE: f64 = 3e-5;
 /// The least error that tables reach in float64 with a few thousand knots.
 const DOUBLE_TOLERANCE: f64 = 1e-10;
 
@@ -83,9 +85,7 @@ fn on_gpu(model: &Arc<Model>, options: Options) -> Result<Choice> {
     match options.precision {
         Precision::Double => cuda::<f64>(model, options, DOUBLE_TOLERANCE),
         Precision::Single => cuda::<f32>(model, options, SINGLE_TOLERANCE),
-        Precision::Half => Err(Error::unsupported(
-            "precision half: no engine has 16-bit weights yet; use single or double",
-        )),
+        Precision::Half => cuda::<f32>(model, options, HALF_TOLERANCE),
     }
 }
 
@@ -108,7 +108,17 @@ fn cuda<T: CudaReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -
     let tables = tables::<T>(network, options, tolerance);
     let info = tables.as_ref().map(TableInfo::of);
     options.threads = Some(options.threads.unwrap_or(1));
-    let engine = Box::new(CudaEngine::new(model.clone(), tables.as_ref(), gpu)?);
+    let filters = match (&tables, options.precision) {
+        (Some(tables), Precision::Half) => cuda::Filters::Half(tables),
+        (Some(tables), _) => cuda::Filters::Table(tables),
+        (None, Precision::Half) => {
+            return Err(Error::unsupported(
+                "precision half: the filters of this model cannot be tabulated well enough, or are asked to be exact; use single",
+            ));
+        }
+        (None, _) => cuda::Filters::Exact,
+    };
+    let engine = Box::new(CudaEngine::new(model.clone(), filters, gpu)?);
     Ok(Choice::made(engine, Device::Cuda, options, info))
 }
 

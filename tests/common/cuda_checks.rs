@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
-use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device};
+use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Filters};
 use flashschnet::engine::reference::ReferenceEngine;
 use flashschnet::engine::{Engine, Exchange, Graph, Results, Rows, Wanted};
 use flashschnet::filter::Tables;
@@ -30,11 +30,26 @@ fn reference(model: &Arc<Model>) -> ReferenceEngine {
     ReferenceEngine::new(model.clone()).expect("an engine")
 }
 
-fn cuda<T: CudaReal>(model: &Arc<Model>, tables: bool, device: Box<dyn Device>) -> CudaEngine<T> {
+/// Where filters come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Exact,
+    Table,
+    Half,
+}
+
+/// Coarse: the tables' own error is the CPU engine's business.
+const TOLERANCE: f64 = 1e-5;
+
+fn cuda<T: CudaReal>(model: &Arc<Model>, source: Source, device: Box<dyn Device>) -> CudaEngine<T> {
     let network = flashschnet::engine::network(model).expect("a network");
-    // Coarse: the tables' own error is the CPU engine's business.
-    let tables = tables.then(|| Tables::build(network, 1e-5));
-    CudaEngine::new(model.clone(), tables.as_ref(), device).expect("an engine")
+    let tables = || Tables::build(network, TOLERANCE);
+    match source {
+        Source::Exact => CudaEngine::new(model.clone(), Filters::Exact, device),
+        Source::Table => CudaEngine::new(model.clone(), Filters::Table(&tables()), device),
+        Source::Half => CudaEngine::new(model.clone(), Filters::Half(&tables()), device),
+    }
+    .expect("an engine")
 }
 
 /// Largest deviation of energies, forces and virials, each relative to the largest of its kind.
@@ -86,7 +101,10 @@ pub fn exact<T: CudaReal>(seeds: std::ops::Range<u64>, device: MakeDevice) -> Ve
                 &mut potential(&model.model, reference(&model.model)),
                 &systems,
             );
-            let mut found = potential(&model.model, cuda::<T>(&model.model, false, device(seed)));
+            let mut found = potential(
+                &model.model,
+                cuda::<T>(&model.model, Source::Exact, device(seed)),
+            );
             let deviation = deviation(&compute_batch(&mut found, &systems), &expected);
             println!("exact, network {seed}: {deviation:.1e}");
             deviation
@@ -98,23 +116,24 @@ pub fn exact<T: CudaReal>(seeds: std::ops::Range<u64>, device: MakeDevice) -> Ve
 
 /// Tables against the CPU engine with the same tables, and bits from call to call.
 pub fn tables<T: CudaReal + flashschnet::engine::cpu::CpuReal>(
+    source: Source,
     seeds: std::ops::Range<u64>,
     device: MakeDevice,
 ) -> Vec<f64> {
-    use flashschnet::engine::cpu::{CpuEngine, Filters};
+    use flashschnet::engine::cpu::{CpuEngine, Filters as CpuFilters};
     let mut deviations: Vec<f64> = seeds
         .map(|seed| {
             let (model, systems) = batch(seed);
             let network = flashschnet::engine::network(&model.model).expect("a network");
-            let tables = Tables::<f64>::build(network, 1e-5);
-            let engine = CpuEngine::new(model.model.clone(), Filters::Table(tables), 1);
+            let tables = Tables::<f64>::build(network, TOLERANCE);
+            let engine = CpuEngine::new(model.model.clone(), CpuFilters::Table(tables), 1);
             let engine = engine.expect("an engine");
             let expected = compute_batch(&mut potential(&model.model, engine), &systems);
-            let mut found = potential(&model.model, cuda::<T>(&model.model, true, device(seed)));
+            let mut found = potential(&model.model, cuda::<T>(&model.model, source, device(seed)));
             let first = compute_batch(&mut found, &systems);
             assert_eq!(compute_batch(&mut found, &systems), first, "network {seed}");
             let deviation = deviation(&first, &expected);
-            println!("table, network {seed}: {deviation:.1e}");
+            println!("{source:?}, network {seed}: {deviation:.1e}");
             deviation
         })
         .collect();
@@ -130,7 +149,12 @@ struct Copies<'a> {
 }
 
 impl Copies<'_> {
-    fn each<T: Copy>(&mut self, rows: &mut [T], width: usize, each: impl Fn(&mut [T], usize, usize)) {
+    fn each<T: Copy>(
+        &mut self,
+        rows: &mut [T],
+        width: usize,
+        each: impl Fn(&mut [T], usize, usize),
+    ) {
         self.calls += 1;
         for ghost in self.owned..self.owners.len() {
             for column in 0..width {
@@ -168,11 +192,17 @@ pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: 
         let owned = system.positions.len();
         // Hosts' lists reach farther than the cutoff.
         let reach = model.cutoff() + 0.3;
-        let (mut positions, mut owners) = (system.positions.clone(), (0..owned as u32).collect::<Vec<_>>());
+        let (mut positions, mut owners) = (
+            system.positions.clone(),
+            (0..owned as u32).collect::<Vec<_>>(),
+        );
         for (j, &q) in system.positions.iter().enumerate() {
             for steps in system.translations(reach) {
                 let image = add(q, system.shift(steps));
-                let near = system.positions.iter().any(|&p| norm(sub(image, p)) < reach);
+                let near = system
+                    .positions
+                    .iter()
+                    .any(|&p| norm(sub(image, p)) < reach);
                 if near && steps != [0; 3] {
                     positions.push(image);
                     owners.push(j as u32);
@@ -186,11 +216,13 @@ pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: 
             offsets.push(neighbors.len());
         }
         let row = |j: &u32| {
-            let index = super::random_model::TYPES.iter().position(|&t| t == system.types[*j as usize]);
+            let index = super::random_model::TYPES
+                .iter()
+                .position(|&t| t == system.types[*j as usize]);
             index.expect("a type") as u32
         };
         let types: Vec<u32> = owners.iter().map(row).collect();
-        let mut engine = cuda::<T>(&model.model, false, device(seed));
+        let mut engine = cuda::<T>(&model.model, Source::Exact, device(seed));
         let mut reference = reference(&model.model);
         for folded in [true, false, true] {
             // Averaged energies need the whole structure, which an exchange does not give.
@@ -212,8 +244,11 @@ pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: 
                     owners: &owners,
                     calls: 0,
                 };
-                let exchange: Option<&mut dyn Exchange> = if folded { None } else { Some(&mut copies) };
-                engine.compute(&graph, ALL, exchange, &mut results).expect("results");
+                let exchange: Option<&mut dyn Exchange> =
+                    if folded { None } else { Some(&mut copies) };
+                engine
+                    .compute(&graph, ALL, exchange, &mut results)
+                    .expect("results");
                 (results, copies.calls)
             };
             let (expected, calls) = compute(&mut reference);
@@ -221,7 +256,10 @@ pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: 
             assert_eq!(calls, own_calls);
             let deviation = deviation(&found, &expected);
             println!("ghosts, network {seed}, folded {folded}: {deviation:.1e}");
-            assert!(deviation < tolerance, "network {seed}, folded {folded}: {deviation:e}");
+            assert!(
+                deviation < tolerance,
+                "network {seed}, folded {folded}: {deviation:e}"
+            );
         }
     }
 }
@@ -229,7 +267,7 @@ pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: 
 /// Energies alone, nothing at all, and atoms at one point.
 pub fn corners(device: MakeDevice) {
     let (model, systems) = batch(3);
-    let mut engine = cuda::<f64>(&model.model, false, device(3));
+    let mut engine = cuda::<f64>(&model.model, Source::Exact, device(3));
     let mut results = Results::default();
     let graph = |positions, types, offsets, neighbors| Graph {
         positions,
@@ -246,13 +284,23 @@ pub fn corners(device: MakeDevice) {
         structures: &[0, 0],
         ..graph(&[], &[], &[0], &[])
     };
-    engine.compute(&nothing, ALL, None, &mut results).expect("nothing");
+    engine
+        .compute(&nothing, ALL, None, &mut results)
+        .expect("nothing");
     assert_eq!(results.energies, [0.0]);
 
     let error = engine
-        .compute(&graph(&[[1.0; 3]; 2], &[0, 1], &[0, 1, 2], &[1, 0]), ALL, None, &mut results)
+        .compute(
+            &graph(&[[1.0; 3]; 2], &[0, 1], &[0, 1, 2], &[1, 0]),
+            ALL,
+            None,
+            &mut results,
+        )
         .expect_err("atoms at one point");
-    assert_eq!(error.to_string(), "invalid argument: atoms 0 and 1 are at the same point");
+    assert_eq!(
+        error.to_string(),
+        "invalid argument: atoms 0 and 1 are at the same point"
+    );
 
     let mut potential_of = potential(&model.model, engine);
     let all = systems[0].compute(&mut potential_of);

@@ -52,7 +52,9 @@ impl Emulator {
     fn check_guards(&self) {
         for (&address, &bytes) in self.arrays.lock().expect("the arrays").iter() {
             // SAFETY: allocated with the guard.
-            let guard = unsafe { std::slice::from_raw_parts((address as usize + bytes) as *const u8, GUARD) };
+            let guard = unsafe {
+                std::slice::from_raw_parts((address as usize + bytes) as *const u8, GUARD)
+            };
             assert!(
                 guard.iter().all(|&byte| byte == GUARD_BYTE),
                 "a kernel wrote behind an array of {bytes} bytes"
@@ -75,9 +77,21 @@ fn build(source: &str) -> Library {
     let (text, library) = (stem.with_extension("cpp"), stem.with_extension("so"));
     fs::write(&text, format!("{BEFORE}\n{source}\n{AFTER}")).expect("a file");
     let done = Command::new("c++")
-        .args(["-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"])
+        .args([
+            "-std=c++17",
+            "-O1",
+            "-shared",
+            "-fPIC",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+        ])
         // Pragmas and shapes of loops are for the GPU.
-        .args(["-Wno-unknown-pragmas", "-Wno-type-limits", "-Wno-sign-compare"])
+        .args([
+            "-Wno-unknown-pragmas",
+            "-Wno-type-limits",
+            "-Wno-sign-compare",
+        ])
         .args(["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"])
         .arg("-o")
         .args([&library, &text])
@@ -128,7 +142,10 @@ impl Device for Emulator {
             address.write_bytes(0xff, bytes);
             address.add(bytes).write_bytes(GUARD_BYTE, GUARD);
         }
-        self.arrays.lock().expect("the arrays").insert(address as u64, bytes);
+        self.arrays
+            .lock()
+            .expect("the arrays")
+            .insert(address as u64, bytes);
         Ok(address as u64)
     }
 

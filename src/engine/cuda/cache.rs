@@ -18,7 +18,10 @@ pub(super) fn key(parts: &[&str]) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// What was written under `key`, if it is whole.
@@ -34,7 +37,11 @@ pub(super) fn write(key: &str, image: &[u8]) {
     if fs::create_dir_all(&folder).is_err() {
         return;
     }
-    let own = folder.join(format!("{key}.{}.{:?}", std::process::id(), std::thread::current().id()));
+    let own = folder.join(format!(
+        "{key}.{}.{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
     let mut bytes = Sha256::digest(image).to_vec();
     bytes.extend_from_slice(image);
     if fs::write(&own, bytes).is_err() || fs::rename(&own, folder.join(key)).is_err() {

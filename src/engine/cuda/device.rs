@@ -209,7 +209,7 @@ pub(super) unsafe trait Plain: Copy {}
 // SAFETY: numbers and arrays of them.
 unsafe impl Plain for u32 {}
 // SAFETY: as above.
-unsafe impl Plain for i16 {}
+unsafe impl Plain for u16 {}
 // SAFETY: as above.
 unsafe impl Plain for u64 {}
 // SAFETY: as above.

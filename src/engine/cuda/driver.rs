@@ -65,8 +65,8 @@ impl Gpu {
                 driver % 1000 / 10
             )));
         }
-        let count = result::device::get_count()
-            .map_err(|error| failed("GPUs cannot be counted", error))?;
+        let count =
+            result::device::get_count().map_err(|error| failed("GPUs cannot be counted", error))?;
         if count < 1 {
             return Err(Error::unsupported(
                 "device cuda: the NVIDIA driver shows this process no GPU (see CUDA_VISIBLE_DEVICES)",
@@ -138,7 +138,9 @@ impl Gpu {
     }
 
     fn bind(&self) -> Result<()> {
-        self.context.bind_to_thread().map_err(|error| self.failed(error))
+        self.context
+            .bind_to_thread()
+            .map_err(|error| self.failed(error))
     }
 
     /// What a failure of a running GPU is to the caller.
@@ -179,8 +181,10 @@ impl Device for Gpu {
         for kernel in Kernel::ALL {
             let name = CString::new(kernel.name()).unwrap_or_default();
             // SAFETY: the module is loaded.
-            let function = unsafe { result::module::get_function(module, name) }
-                .map_err(|error| Error::Internal(format!("kernel {}: {}", kernel.name(), text(error))))?;
+            let function =
+                unsafe { result::module::get_function(module, name) }.map_err(|error| {
+                    Error::Internal(format!("kernel {}: {}", kernel.name(), text(error)))
+                })?;
             let bytes = shared
                 .iter()
                 .find_map(|&(which, bytes)| (which == kernel).then_some(bytes));
@@ -188,8 +192,10 @@ impl Device for Gpu {
                 let attribute =
                     CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
                 // SAFETY: the function is the module's.
-                unsafe { result::function::set_function_attribute(function, attribute, bytes as i32) }
-                    .map_err(|error| self.failed(error))?;
+                unsafe {
+                    result::function::set_function_attribute(function, attribute, bytes as i32)
+                }
+                .map_err(|error| self.failed(error))?;
             }
             self.functions.push(function);
         }
@@ -275,11 +281,10 @@ impl Device for Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if let Some(module) = self.module.take() {
-            if self.context.bind_to_thread().is_ok() {
-                // SAFETY: nothing of the module is used after this. If it fails, the context is gone and with it the module.
-                let _ = unsafe { result::module::unload(module) };
-            }
+        let bound = self.context.bind_to_thread();
+        if let Some(module) = self.module.take().filter(|_| bound.is_ok()) {
+            // SAFETY: nothing of the module is used after this. If it fails, the context is gone and with it the module.
+            let _ = unsafe { result::module::unload(module) };
         }
     }
 }

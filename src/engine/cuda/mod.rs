@@ -9,6 +9,7 @@ mod cache;
 mod compiler;
 mod device;
 mod driver;
+mod half;
 mod lists;
 mod passes;
 mod source;
@@ -27,10 +28,10 @@ pub use tuning::Tuning;
 use self::device::{Array, Plain};
 use self::lists::Lists;
 use self::source::{Widths, basis_numbers, source};
-use self::weights::{Padding, pack};
+use self::weights::{Packed, Padding, pack};
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
 use crate::Result;
-use crate::filter::Tables;
+use crate::filter::{Spacing, Tables};
 use crate::model::{Model, Network};
 use crate::simd::Real;
 
@@ -76,6 +77,7 @@ pub struct CudaEngine<T> {
 struct Workspace {
     weights: Array,
     tables: Array,
+    scales: Array,
     basis: Array,
     references: Array,
     lists: Lists,
@@ -105,6 +107,7 @@ impl Workspace {
         Self {
             weights: array(),
             tables: array(),
+            scales: array(),
             basis: array(),
             references: array(),
             lists: Lists::new(device),
@@ -131,16 +134,12 @@ impl Workspace {
 }
 
 impl<T: CudaReal> CudaEngine<T> {
-    /// An engine for the network of `model` on `device`, with filters from `tables` or else exact.
+    /// An engine for the network of `model` on `device`.
     ///
     /// # Errors
     /// [`crate::Error::Unsupported`] if the model has no network or the device cannot run it, [`crate::Error::OutOfMemory`].
-    pub fn new(
-        model: Arc<Model>,
-        tables: Option<&Tables<T>>,
-        device: Box<dyn Device>,
-    ) -> Result<Self> {
-        Self::tuned(model, tables, device, |_| ())
+    pub fn new(model: Arc<Model>, filters: Filters<T>, device: Box<dyn Device>) -> Result<Self> {
+        Self::tuned(model, filters, device, |_| ())
     }
 
     /// As [`CudaEngine::new`], with the work cut up otherwise, for measurements of that.
@@ -149,25 +148,13 @@ impl<T: CudaReal> CudaEngine<T> {
     /// As [`CudaEngine::new`].
     pub fn tuned(
         model: Arc<Model>,
-        tables: Option<&Tables<T>>,
+        filters: Filters<T>,
         mut device: Box<dyn Device>,
         adjust: impl FnOnce(&mut Tuning),
     ) -> Result<Self> {
         let network = super::network(&model)?;
-        let widths = Widths::new(network, size_of::<T>());
-        let spacing = tables.map(Tables::spacing);
-        let intervals = spacing.map(|spacing| spacing.intervals());
-        let mut tuning = Tuning::new(widths, size_of::<T>(), intervals, device.limits())?;
-        adjust(&mut tuning);
-        let packed = pack(network, Padding(widths.pad));
-        let text = source(
-            network,
-            (T::NAME, T::NAME),
-            spacing,
-            &tuning,
-            &packed.declarations,
-        );
-        let exact = tables.is_none();
+        let (text, tuning, packed) = program_of(network, filters, device.limits(), adjust)?;
+        let exact = matches!(filters, Filters::Exact);
         let (dense, readout) = tuning.dense_shared();
         let rows = tuning.row_shared(exact) as u32;
         device.load(
@@ -188,11 +175,26 @@ impl<T: CudaReal> CudaEngine<T> {
         work.weights.set(&rounded)?;
         work.basis.set(&basis_numbers(&network.basis))?;
         work.references.set(&network.reference_energies)?;
-        if let Some(tables) = tables {
-            let all: Vec<T> = (0..network.blocks.len())
-                .flat_map(|block| tables.block(block).iter().copied())
-                .collect();
-            work.tables.set(&all)?;
+        let blocks = 0..network.blocks.len();
+        match filters {
+            Filters::Exact => {}
+            Filters::Table(tables) => {
+                let all = blocks.flat_map(|block| tables.block(block).iter().copied());
+                work.tables.set(&all.collect::<Vec<T>>())?;
+            }
+            Filters::Half(tables) => {
+                let (mut halves, mut scales) = (Vec::new(), Vec::new());
+                for block in blocks {
+                    half::quantise(
+                        tables.block(block),
+                        tuning.widths.filters,
+                        &mut halves,
+                        &mut scales,
+                    );
+                }
+                work.tables.set(&halves)?;
+                work.scales.set(&scales)?;
+            }
         }
         Ok(Self {
             tuning,
@@ -205,24 +207,54 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 }
 
-/// The program of a potential as [`Device::load`] gets it, for tests of the kernels on other architectures than the one at hand.
+/// How the filters of a network are evaluated.
+#[derive(Debug, Clone, Copy)]
+pub enum Filters<'a, T> {
+    /// By the filter networks.
+    Exact,
+    /// From tables.
+    Table(&'a Tables<T>),
+    /// From tables whose numbers are rounded to 16 bits, with a scale for each channel.
+    Half(&'a Tables<T>),
+}
+
+/// The program of a potential as [`Device::load`] gets it, for tests of the kernels on other architectures than the one at
+/// hand.
+///
+/// # Errors
+/// As [`CudaEngine::new`].
 pub fn program<T: CudaReal>(
     network: &Network,
-    tables: Option<&Tables<T>>,
+    filters: Filters<T>,
     limits: Limits,
 ) -> Result<String> {
+    program_of(network, filters, limits, |_| ()).map(|(text, ..)| text)
+}
+
+fn program_of<T: CudaReal>(
+    network: &Network,
+    filters: Filters<T>,
+    limits: Limits,
+    adjust: impl FnOnce(&mut Tuning),
+) -> Result<(String, Tuning, Packed)> {
     let widths = Widths::new(network, size_of::<T>());
-    let spacing = tables.map(Tables::spacing);
-    let intervals = spacing.map(|spacing| spacing.intervals());
-    let tuning = Tuning::new(widths, size_of::<T>(), intervals, limits)?;
-    let declarations = pack(network, Padding(widths.pad)).declarations;
-    Ok(source(
+    let (spacing, stored) = match filters {
+        Filters::Exact => (None, T::NAME),
+        Filters::Table(tables) => (Some(tables.spacing()), T::NAME),
+        Filters::Half(tables) => (Some(tables.spacing()), "unsigned short"),
+    };
+    let intervals = spacing.map(Spacing::intervals);
+    let mut tuning = Tuning::new(widths, size_of::<T>(), intervals, limits)?;
+    adjust(&mut tuning);
+    let packed = pack(network, Padding(widths.pad));
+    let text = source(
         network,
-        (T::NAME, T::NAME),
+        (T::NAME, stored),
         spacing,
         &tuning,
-        &declarations,
-    ))
+        &packed.declarations,
+    );
+    Ok((text, tuning, packed))
 }
 
 impl<T: CudaReal> Engine for CudaEngine<T> {

@@ -37,11 +37,7 @@ impl<T: CudaReal> CudaEngine<T> {
                 })?;
             }
         }
-        self.dense(
-            Kernel::Readout,
-            &system,
-            usize::from(wanted.gradients()),
-        )?;
+        self.dense(Kernel::Readout, &system, usize::from(wanted.gradients()))?;
         if wanted.gradients() {
             self.backward(&system, graph, (blocks, virials), exchange)?;
             let width = if virials { 6 } else { 3 };
@@ -73,9 +69,7 @@ impl<T: CudaReal> CudaEngine<T> {
             // x⁰ does not depend on positions: nothing further down needs a gradient.
             if block > 0 {
                 if let Some(exchange) = exchange {
-                    self.exchange(true, 0, graph, |rows, width| {
-                        exchange.reverse(rows, width)
-                    })?;
+                    self.exchange(true, 0, graph, |rows, width| exchange.reverse(rows, width))?;
                 }
                 self.dense(Kernel::Descend, system, block)?;
             }
@@ -117,13 +111,16 @@ impl<T: CudaReal> CudaEngine<T> {
             owners: lists.owners,
             weights: work.weights.address(),
             tables: work.tables.address(),
+            scales: work.scales.address(),
             basis: work.basis.address(),
             references: work.references.address(),
             counts: work.counts.reserve::<u32>(rows)?,
             edges: work.edges.reserve::<u8>(pairs * edge)?,
             arms: work.arms.reserve::<u8>(pairs * arm)?,
             x: work.x.reserve::<T>(owned * widths.features)?,
-            gradient: work.gradient.reserve::<T>(backward(owned * widths.features))?,
+            gradient: work
+                .gradient
+                .reserve::<T>(backward(owned * widths.features))?,
             y: work.y.reserve::<T>(blocks * rows * widths.filters)?,
             z: work.z.reserve::<T>(blocks * owned * widths.features)?,
             m: work.m.reserve::<T>(rows * widths.filters)?,
@@ -160,8 +157,13 @@ impl<T: CudaReal> CudaEngine<T> {
             let shared = self.tuning.row_shared(self.exact);
             (self.tuning.row_threads, self.tuning.slices(), shared)
         };
+        let lanes = if geometry || self.exact {
+            WARP
+        } else {
+            self.tuning.group
+        };
         let launch = Launch {
-            grid: (rows.div_ceil((threads / WARP) as u32), slices as u32),
+            grid: (rows.div_ceil((threads / lanes) as u32), slices as u32),
             threads: threads as u32,
             shared: shared as u32,
         };
@@ -220,7 +222,10 @@ impl<T: CudaReal> CudaEngine<T> {
         for row in 1..graph.feature_rows() {
             rows.copy_within(row * stride..row * stride + filters, row * filters);
         }
-        exchange(T::rows(&mut rows[..graph.feature_rows() * filters]), filters)?;
+        exchange(
+            T::rows(&mut rows[..graph.feature_rows() * filters]),
+            filters,
+        )?;
         for row in (0..graph.feature_rows()).rev() {
             rows.copy_within(row * filters..(row + 1) * filters, row * stride);
             rows[row * stride + filters..(row + 1) * stride].fill(T::default());

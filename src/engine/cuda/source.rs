@@ -85,6 +85,7 @@ pub(super) fn source(
         "bool",
         &[
             ("TABLE", spacing.is_some().to_string()),
+            ("HALF", (stored == "unsigned short").to_string()),
             ("SHARED_BLOCKS", description.shared_blocks.to_string()),
             (
                 "MEAN_MESSAGES",
@@ -132,6 +133,7 @@ pub(super) fn source(
             ("INTERVALS", integer(spacing.map_or(1, Spacing::intervals))),
             ("BINS", integer(tuning.bins)),
             ("BIN_SHIFT", integer(tuning.bin_shift)),
+            ("GROUP", integer(tuning.group)),
             ("LANE_CHANNELS", integer(tuning.lane_channels)),
             ("SLICES", integer(tuning.slices())),
             ("AHEAD", integer(tuning.ahead)),

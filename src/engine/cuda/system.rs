@@ -1,6 +1,6 @@
 //! The arrays of a potential as kernels see them.
 
-/// Mirrors `System` in `kernels/base.cuh`, where every member is explained. Numbers ending in nothing are addresses.
+/// Mirrors `System` in `kernels/base.cuh`, where every member is explained. Those of 64 bits are addresses.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -16,6 +16,7 @@ pub struct System {
     pub owners: u64,
     pub weights: u64,
     pub tables: u64,
+    pub scales: u64,
     pub basis: u64,
     pub references: u64,
     pub counts: u64,

@@ -21,6 +21,8 @@ pub struct Tuning {
     pub(super) bin_shift: usize,
     /// Whether filters come from tables.
     pub(super) table: bool,
+    /// Lanes that take a row, with tables: 32 or a smaller power of 2.
+    pub group: usize,
     /// Channels of a lane, with tables: 1, 2 or 4.
     pub lane_channels: usize,
     /// Pairs whose numbers are loaded together, with tables.
@@ -56,12 +58,11 @@ impl Tuning {
                 .unwrap_or(0)
         });
         let bins = intervals.map_or(1, |intervals| ((intervals - 1) >> bin_shift) + 1);
-        // Enough channels a lane to spread the cost of finding a pair, few enough for a slice to stay in the nearest cache.
-        let lane_channels = match (intervals, bytes) {
-            (None, 4) => 4,
-            (None, _) => 2,
-            (Some(_), 4) if widths.filters >= 64 => 2,
-            (Some(_), _) => 1,
+        // Many channels a lane spread the cost of finding a pair, few lanes a row keep a slice in the nearest cache.
+        let (group, lane_channels) = match (intervals, bytes) {
+            (Some(_), 4) if widths.filters > 64 => (WARP, 4),
+            (Some(_), 4) if widths.filters > 32 => (16, 4),
+            _ => (WARP, 1),
         };
         let mut tuning = Self {
             widths,
@@ -69,10 +70,11 @@ impl Tuning {
             bins: bins.next_multiple_of(WARP),
             bin_shift,
             table: intervals.is_some(),
+            group,
             lane_channels,
             ahead: 4,
-            ahead_back: 2,
-            row_threads: 256,
+            ahead_back: 1,
+            row_threads: 128,
             row_blocks: 1,
             dense_rows: 8,
             dense_threads: 4 * WARP,
@@ -100,7 +102,9 @@ impl Tuning {
     /// Parts of a row's channels that warps of their own work on.
     pub(super) fn slices(&self) -> usize {
         if self.table {
-            self.widths.filters.div_ceil(WARP * self.lane_channels)
+            self.widths
+                .filters
+                .div_ceil(self.group * self.lane_channels)
         } else {
             1
         }

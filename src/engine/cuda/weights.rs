@@ -82,17 +82,16 @@ pub(super) fn pack(network: &Network, padding: Padding) -> Packed {
 /// Appends a layer; returns what `Affine` is to be told of it.
 fn affine(numbers: &mut Vec<f64>, layer: &Dense, transposed: bool, padding: Padding) -> String {
     let (inputs, outputs) = (layer.inputs, layer.outputs);
-    let mut matrix =
-        |rows: usize, columns: usize, at: &dyn Fn(usize, usize) -> f64| -> usize {
-            let start = numbers.len();
-            for row in 0..rows {
-                padded_row(numbers, (0..columns).map(|column| at(row, column)), padding);
-            }
-            // Kernels take four rows at a time.
-            let missing = rows.next_multiple_of(4) - rows;
-            numbers.resize(numbers.len() + missing * padding.of(columns), 0.0);
-            start
-        };
+    let mut matrix = |rows: usize, columns: usize, at: &dyn Fn(usize, usize) -> f64| -> usize {
+        let start = numbers.len();
+        for row in 0..rows {
+            padded_row(numbers, (0..columns).map(|column| at(row, column)), padding);
+        }
+        // Kernels take four rows at a time.
+        let missing = rows.next_multiple_of(4) - rows;
+        numbers.resize(numbers.len() + missing * padding.of(columns), 0.0);
+        start
+    };
     let weight = matrix(inputs, outputs, &|k, n| layer.weight[n * inputs + k]);
     let transposed = if transposed {
         matrix(outputs, inputs, &|n, k| layer.weight[n * inputs + k]) as i64
