@@ -84,6 +84,8 @@ typedef enum fsn_status {
   FSN_NUMERICAL_ERROR = 6,
   // A callback of the host returned an error.
   FSN_CALLBACK_ERROR = 7,
+  // A GPU failed while it was in use; the potential is of no use any more.
+  FSN_DEVICE_ERROR = 8,
   // A defect in the library itself.
   FSN_INTERNAL_ERROR = 255,
 } fsn_status;

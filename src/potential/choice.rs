@@ -9,7 +9,6 @@ use crate::engine::cuda::{self, CudaEngine, CudaReal, Gpu};
 use crate::engine::{Engine, network};
 use crate::filter::Tables;
 use crate::model::{Model, Network};
-use crate::simd::Real;
 use crate::{Error, Result};
 
 /// Error of tables, see [`Tables::bound`], that is less than float32 arithmetic makes itself.
@@ -102,7 +101,11 @@ fn cpu<T: CpuReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -> 
 }
 
 /// The CUDA engine, on the GPU of this process.
-fn cuda<T: CudaReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -> Result<Choice> {
+fn cuda<T: CudaReal + CpuReal>(
+    model: &Arc<Model>,
+    mut options: Options,
+    tolerance: f64,
+) -> Result<Choice> {
     let network = network(model)?;
     let gpu = Box::new(Gpu::new()?);
     let tables = tables::<T>(network, options, tolerance);
@@ -123,7 +126,7 @@ fn cuda<T: CudaReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -
 }
 
 /// Tables where they are asked for or keep to `tolerance`.
-fn tables<T: Real>(network: &Network, options: Options, tolerance: f64) -> Option<Tables<T>> {
+fn tables<T: CpuReal>(network: &Network, options: Options, tolerance: f64) -> Option<Tables<T>> {
     match options.filters {
         Filters::Exact => None,
         Filters::Table => Some(Tables::build(network, tolerance)),
@@ -136,7 +139,7 @@ fn tables<T: Real>(network: &Network, options: Options, tolerance: f64) -> Optio
 }
 
 impl TableInfo {
-    fn of<T: Real>(tables: &Tables<T>) -> Self {
+    fn of<T: CpuReal>(tables: &Tables<T>) -> Self {
         Self {
             intervals: tables.spacing().intervals(),
             bound: tables.bound(),

@@ -177,6 +177,7 @@ mod tests {
             neighbors: &[],
             images: None,
             owners: None,
+            version: None,
         };
         let mut found = Vec::new();
         segments(&graph, &mut found);
