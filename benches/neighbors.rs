@@ -47,7 +47,11 @@ fn lists(criterion: &mut Criterion) {
         });
         let mut verlet = VerletList::new();
         group.bench_function(BenchmarkId::new("verlet_unchanged", atoms), |b| {
-            b.iter(|| verlet.update(black_box(&[structure]), CUTOFF, 0.5).unwrap());
+            b.iter(|| {
+                verlet
+                    .update(black_box([structure]).into_iter(), CUTOFF, 0.5)
+                    .unwrap()
+            });
         });
     }
     // 64 replicas of a coarse-grained protein: no cell, nearly all pairs within the cutoff.

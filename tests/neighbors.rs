@@ -286,7 +286,7 @@ proptest! {
                 }
             }
             let structures = [0, 1].map(|k| Structure { positions: &sets[k], cell: &cell });
-            verlet.update(&structures, cutoff, skin).unwrap();
+            verlet.update(structures.iter().copied(), cutoff, skin).unwrap();
             let fresh = Batch::new(&structures).build(cutoff).unwrap();
             let n = f.len();
             let mut kept = pairs(verlet.list());
@@ -370,7 +370,11 @@ fn nothing_gives_an_empty_list() {
         };
         let list = NeighborList::build(&structure, 5.0).unwrap();
         assert_eq!(list.offsets, [0]);
-        assert!(VerletList::new().update(&[structure], 5.0, 1.0).unwrap());
+        assert!(
+            VerletList::new()
+                .update([structure].into_iter(), 5.0, 1.0)
+                .unwrap()
+        );
     }
     assert_eq!(Batch::new(&[]).build(1.0).unwrap().offsets, [0]);
 }
@@ -422,7 +426,7 @@ fn skin_is_used_up_at_half_of_it() {
     let start = [[1.0, 1.0, 1.0], [4.0, 1.0, 1.0]];
     let update = |verlet: &mut VerletList, positions: &[[f64; 3]], cell: &Cell| {
         let structure = Structure { positions, cell };
-        verlet.update(&[structure], 4.0, 0.5).unwrap()
+        verlet.update([structure].into_iter(), 4.0, 0.5).unwrap()
     };
     let mut verlet = VerletList::new();
     assert!(update(&mut verlet, &start, &cell));
@@ -456,7 +460,7 @@ fn a_batch_searches_only_what_moved() {
             positions,
             cell: &cell,
         });
-        assert!(verlet.update(&structures, 3.0, 0.2).unwrap());
+        assert!(verlet.update(structures.iter().copied(), 3.0, 0.2).unwrap());
         assert_eq!(verlet.searches(), 3 + step as u64);
         let fresh = Batch::new(&structures).build(3.2).unwrap();
         assert_eq!(*verlet.list(), fresh);
@@ -502,7 +506,7 @@ fn errors_say_what_is_wrong() {
         );
     }
     assert!(
-        message(VerletList::new().update(&[fine], 3.0, -0.5))
+        message(VerletList::new().update([fine].into_iter(), 3.0, -0.5))
             .contains("skin must be zero or positive, and finite, got -0.5")
     );
 
@@ -538,12 +542,28 @@ fn a_failed_update_leaves_nothing_behind() {
         cell: &cell,
     };
     let mut verlet = VerletList::new();
-    assert!(verlet.update(&[structure(&good)], 3.0, 1.0).unwrap());
-    assert!(verlet.update(&[structure(&bad)], 3.0, 1.0).is_err());
+    assert!(
+        verlet
+            .update([structure(&good)].into_iter(), 3.0, 1.0)
+            .unwrap()
+    );
+    assert!(
+        verlet
+            .update([structure(&bad)].into_iter(), 3.0, 1.0)
+            .is_err()
+    );
     assert_eq!(verlet.list().n_atoms(), 0);
-    assert!(verlet.update(&[structure(&good)], 3.0, 1.0).unwrap());
+    assert!(
+        verlet
+            .update([structure(&good)].into_iter(), 3.0, 1.0)
+            .unwrap()
+    );
     assert!(verlet.list().n_pairs() > 0);
-    assert!(verlet.update(&[structure(&good)], -3.0, 1.0).is_err());
+    assert!(
+        verlet
+            .update([structure(&good)].into_iter(), -3.0, 1.0)
+            .is_err()
+    );
     assert_eq!(verlet.list().n_atoms(), 0);
 }
 

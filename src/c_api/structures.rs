@@ -1,5 +1,7 @@
 //! `fsn_structures`: structures whose neighbours the library finds.
 
+use std::borrow::Cow;
+
 use super::arrays::{input, optional};
 use super::structs::{self, Sized_};
 use crate::potential::Structures;
@@ -53,7 +55,7 @@ pub(super) struct View<'a> {
     positions: &'a [[f64; 3]],
     types: &'a [i32],
     cells: &'a [[[f64; 3]; 3]],
-    periodic: Vec<[bool; 3]>,
+    periodic: Cow<'a, [[bool; 3]]>,
     excluded: Option<&'a [[i32; 2]]>,
     topologies: Option<&'a [i32]>,
 }
@@ -106,13 +108,34 @@ pub(super) unsafe fn read<'a>(
                 &[]
             },
             cells: optional(given.cells.cast(), count, "cells")?.unwrap_or_default(),
-            periodic: optional(given.periodic.cast::<[u8; 3]>(), count, "periodic")?
-                .unwrap_or_default()
-                .iter()
-                .map(|directions| directions.map(|periodic| periodic != 0))
-                .collect(),
+            periodic: truths(
+                optional(given.periodic.cast::<[u8; 3]>(), count, "periodic")?.unwrap_or_default(),
+            ),
             excluded: optional(given.excluded.cast(), given.excluded_pairs, "excluded")?,
             topologies: optional(given.topologies, count, "topologies")?,
         })
+    }
+}
+
+/// Whether each byte is not zero; without a copy where all are 0 or 1, as they should be.
+fn truths(bytes: &[[u8; 3]]) -> Cow<'_, [[bool; 3]]> {
+    if bytes.as_flattened().iter().all(|&byte| byte <= 1) {
+        // SAFETY: bool has the size and alignment of u8, and 0 and 1 are its values.
+        Cow::Borrowed(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) })
+    } else {
+        Cow::Owned(bytes.iter().map(|row| row.map(|byte| byte != 0)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_byte_but_zero_is_true() {
+        for bytes in [&[[0, 1, 0], [1, 1, 1]], &[[0, 255, 0], [2, 1, 77]]] {
+            assert_eq!(*truths(bytes), [[false, true, false], [true; 3]]);
+        }
+        assert!(truths(&[]).is_empty());
     }
 }

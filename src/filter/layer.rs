@@ -1,43 +1,45 @@
 //! Affine layers on rows of numbers, by matrix products.
 
 use crate::model::Dense;
-use crate::simd::{Matrix, Real, product};
+use crate::simd::{Aligned, Panels, Real, padded};
 
 /// An affine layer, its numbers rounded once to `T`.
+///
+/// Rows that it writes are padded to whole vectors, with zeros.
 #[derive(Debug, Clone)]
 pub struct Layer<T> {
     /// Numbers a row that it reads.
     pub inputs: usize,
     /// Numbers a row that it writes.
     pub outputs: usize,
-    weight: Vec<T>,
-    /// weightᵀ: products are quickest where the matrix's numbers lie along the result's rows.
-    transposed: Vec<T>,
-    bias: Option<Vec<T>>,
+    weight: Panels<T>,
+    /// For derivatives, which go the other way.
+    transposed: Panels<T>,
+    bias: Option<Aligned<T>>,
 }
 
 impl<T: Real> Layer<T> {
     /// Rounds a layer of a network.
     pub fn new(layer: &Dense) -> Self {
-        let weight: Vec<T> = layer.weight.iter().map(|&x| T::from_f64(x)).collect();
-        let column = |input| (0..layer.outputs).map(move |output| output * layer.inputs + input);
-        let transposed = (0..layer.inputs)
-            .flat_map(column)
-            .map(|at| weight[at])
-            .collect();
+        let (inputs, outputs) = (layer.inputs, layer.outputs);
+        let weight = |input, output| T::from_f64(layer.weight[output * inputs + input]);
+        let bias = layer.bias.as_ref().map(|bias| {
+            let mut row = Aligned::zeros(padded::<T>(outputs));
+            row.iter_mut()
+                .zip(bias)
+                .for_each(|(to, &from)| *to = T::from_f64(from));
+            row
+        });
         Self {
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            transposed,
-            weight,
-            bias: layer
-                .bias
-                .as_ref()
-                .map(|bias| bias.iter().map(|&x| T::from_f64(x)).collect()),
+            inputs,
+            outputs,
+            weight: Panels::new(inputs, outputs, weight),
+            transposed: Panels::new(outputs, inputs, |output, input| weight(input, output)),
+            bias,
         }
     }
 
-    /// out = weight · x + bias, or out += …, for `rows` rows.
+    /// out = weight · x + bias, or out += …, for `rows` rows; here and below, rows of `out` have room for padding.
     #[inline(always)]
     pub fn apply(
         &self,
@@ -51,7 +53,7 @@ impl<T: Real> Layer<T> {
         self.apply_linear(rows, x, x_stride, out, out_stride, accumulate);
         if let Some(bias) = &self.bias {
             for row in out.chunks_mut(out_stride).take(rows) {
-                for (out, &bias) in row.iter_mut().zip(bias) {
+                for (out, &bias) in row.iter_mut().zip(bias.iter()) {
                     *out = out.plus(bias);
                 }
             }
@@ -68,16 +70,8 @@ impl<T: Real> Layer<T> {
         out_stride: usize,
         accumulate: bool,
     ) {
-        let shape = (rows, self.outputs, self.inputs);
-        let weight = Matrix::rows(&self.transposed, self.outputs);
-        product(
-            shape,
-            Matrix::rows(x, x_stride),
-            weight,
-            out,
-            out_stride,
-            accumulate,
-        );
+        self.weight
+            .multiply(rows, (x, x_stride), (out, out_stride), accumulate);
     }
 
     /// out = weightᵀ · g, or out += …, for `rows` rows.
@@ -90,15 +84,7 @@ impl<T: Real> Layer<T> {
         out_stride: usize,
         accumulate: bool,
     ) {
-        let shape = (rows, self.inputs, self.outputs);
-        let weight = Matrix::rows(&self.weight, self.inputs);
-        product(
-            shape,
-            Matrix::rows(g, g_stride),
-            weight,
-            out,
-            out_stride,
-            accumulate,
-        );
+        self.transposed
+            .multiply(rows, (g, g_stride), (out, out_stride), accumulate);
     }
 }

@@ -45,7 +45,12 @@ impl VerletList {
     ///
     /// It also holds pairs up to cutoff + skin at the positions of the last search: users drop what they find beyond
     /// the cutoff. After an error the list is empty and the next update searches anew.
-    pub fn update(&mut self, structures: &[Structure], cutoff: f64, skin: f64) -> Result<bool> {
+    pub fn update<'a>(
+        &mut self,
+        structures: impl ExactSizeIterator<Item = Structure<'a>> + Clone,
+        cutoff: f64,
+        skin: f64,
+    ) -> Result<bool> {
         let result = self.try_update(structures, cutoff, skin);
         if result.is_err() {
             self.valid = false;
@@ -54,7 +59,12 @@ impl VerletList {
         result
     }
 
-    fn try_update(&mut self, structures: &[Structure], cutoff: f64, skin: f64) -> Result<bool> {
+    fn try_update<'a>(
+        &mut self,
+        structures: impl ExactSizeIterator<Item = Structure<'a>> + Clone,
+        cutoff: f64,
+        skin: f64,
+    ) -> Result<bool> {
         search::check_cutoff(cutoff)?;
         if !(skin >= 0.0 && skin.is_finite()) {
             return Err(Error::invalid(format!(
@@ -66,12 +76,12 @@ impl VerletList {
             && self.skin == skin
             && self.starts.len() == structures.len() + 1
             && structures
-                .iter()
+                .clone()
                 .zip(self.starts.windows(2))
                 .all(|(s, ends)| s.positions.len() == ends[1] - ends[0]);
         self.stale.clear();
-        for (number, structure) in structures.iter().enumerate() {
-            let stale = !same || self.moved(number, structure);
+        for (number, structure) in structures.clone().enumerate() {
+            let stale = !same || self.moved(number, &structure);
             self.stale.push(stale);
         }
         if same && !self.stale.contains(&true) {
@@ -98,15 +108,20 @@ impl VerletList {
     }
 
     /// Search the stale structures, keep the rows of the others.
-    fn search(&mut self, structures: &[Structure], cutoff: f64, skin: f64) -> Result<()> {
+    fn search<'a>(
+        &mut self,
+        structures: impl ExactSizeIterator<Item = Structure<'a>> + Clone,
+        cutoff: f64,
+        skin: f64,
+    ) -> Result<()> {
         self.next.start();
         let mut result = Ok(());
-        for (number, structure) in structures.iter().enumerate() {
+        for (number, structure) in structures.clone().enumerate() {
             result = if self.stale[number] {
                 self.searches += 1;
                 search::append(
                     &mut self.next,
-                    structure,
+                    &structure,
                     cutoff + skin,
                     &mut self.workspace,
                 )
@@ -128,7 +143,7 @@ impl VerletList {
         self.starts.push(0);
         self.cells.resize_with(structures.len(), Cell::open);
         let mut start = 0;
-        for (number, structure) in structures.iter().enumerate() {
+        for (number, structure) in structures.enumerate() {
             let end = start + structure.positions.len();
             if self.stale[number] {
                 self.reference[start..end].copy_from_slice(structure.positions);

@@ -3,9 +3,12 @@
 use crate::{Error, Result};
 
 /// Sorted, directed pairs of atoms.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct Exclusions {
     pairs: Vec<[u32; 2]>,
+    /// What they were made of.
+    given: Vec<[i32; 2]>,
+    atoms: usize,
 }
 
 impl Exclusions {
@@ -25,7 +28,16 @@ impl Exclusions {
         }
         both.sort_unstable();
         both.dedup();
-        Ok(Self { pairs: both })
+        Ok(Self {
+            pairs: both,
+            given: pairs.to_vec(),
+            atoms,
+        })
+    }
+
+    /// Whether they were made of these.
+    pub fn are_of(&self, pairs: &[[i32; 2]], atoms: usize) -> bool {
+        self.given == pairs && (self.atoms == atoms || pairs.is_empty())
     }
 
     /// The senders that receiver `i` does not hear.

@@ -10,19 +10,25 @@ use crate::{Error, Result};
 /// [`Error::InvalidArgument`] naming the atom or cell at fault.
 pub fn neighbor_list(structures: &Structures, cutoff: f64) -> Result<NeighborList> {
     check(structures)?;
-    let cells = cells(structures)?;
-    Batch::new(&split(structures, &cells)).build(cutoff)
+    let mut each = Vec::new();
+    cells(structures, &mut each)?;
+    let each: Vec<_> = split(structures, &each).collect();
+    Batch::new(&each).build(cutoff)
 }
 
 /// One view a structure.
-pub(super) fn split<'a>(structures: &Structures<'a>, cells: &'a [Cell]) -> Vec<Structure<'a>> {
-    let bounds = structures.offsets.windows(2).zip(cells);
-    bounds
-        .map(|(bounds, cell)| Structure {
-            positions: &structures.positions[bounds[0]..bounds[1]],
-            cell,
-        })
-        .collect()
+pub(super) fn split<'a>(
+    structures: &Structures<'a>,
+    cells: &'a [Cell],
+) -> impl ExactSizeIterator<Item = Structure<'a>> + Clone {
+    let Structures {
+        offsets, positions, ..
+    } = *structures;
+    let bounds = offsets.windows(2).zip(cells);
+    bounds.map(|(bounds, cell)| Structure {
+        positions: &positions[bounds[0]..bounds[1]],
+        cell,
+    })
 }
 
 /// Whether the arrays of `structures` fit each other; types are not looked at.
@@ -49,30 +55,33 @@ pub(super) fn check(structures: &Structures) -> Result<()> {
     Ok(())
 }
 
-/// The checked cell of each structure.
-pub(super) fn cells(structures: &Structures) -> Result<Vec<Cell>> {
+/// Makes `cells` the checked cell of each structure; those that are there already are kept.
+pub(super) fn cells(structures: &Structures, cells: &mut Vec<Cell>) -> Result<()> {
     let count = structures.offsets.len() - 1;
-    (0..count)
-        .map(|s| {
-            let vectors = structures.cells.get(s);
-            let periodic = structures
-                .periodic
-                .get(s)
-                .copied()
-                .unwrap_or([vectors.is_some(); 3]);
-            match vectors {
-                Some(vectors) => Cell::new(*vectors, periodic),
-                None if periodic == [false; 3] => Ok(Cell::open()),
-                None => Err(Error::invalid("periodic directions without a cell")),
+    cells.resize_with(count, Cell::open);
+    for (s, cell) in cells.iter_mut().enumerate() {
+        let vectors = structures.cells.get(s);
+        let periodic = structures
+            .periodic
+            .get(s)
+            .copied()
+            .unwrap_or([vectors.is_some(); 3]);
+        if *cell.vectors() == vectors.copied().unwrap_or_default() && cell.periodic() == periodic {
+            continue;
+        }
+        let checked = match vectors {
+            Some(vectors) => Cell::new(*vectors, periodic),
+            None if periodic == [false; 3] => Ok(Cell::open()),
+            None => Err(Error::invalid("periodic directions without a cell")),
+        };
+        *cell = checked.map_err(|error| match error {
+            Error::InvalidArgument(text) if count > 1 => {
+                Error::invalid(format!("structure {s}: {text}"))
             }
-            .map_err(|error| match error {
-                Error::InvalidArgument(text) if count > 1 => {
-                    Error::invalid(format!("structure {s}: {text}"))
-                }
-                other => other,
-            })
-        })
-        .collect()
+            other => other,
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct Potential {
     table: Option<TableInfo>,
     no_gpu: Option<String>,
     rows: Vec<u32>,
+    cells: Vec<Cell>,
+    vectors: Vec<[[f64; 3]; 3]>,
     verlet: VerletList,
     list: NeighborList,
     exclusions: Exclusions,
@@ -120,6 +122,8 @@ impl Potential {
             table,
             no_gpu,
             rows: Vec::new(),
+            cells: Vec::new(),
+            vectors: Vec::new(),
             verlet: VerletList::default(),
             list: NeighborList::default(),
             exclusions: Exclusions::default(),
@@ -213,12 +217,28 @@ impl Potential {
             &mut self.rows,
         )?;
         input::finite(structures.positions)?;
-        let cells = geometry::cells(structures)?;
+        let mut cells = std::mem::take(&mut self.cells);
+        let outcome = geometry::cells(structures, &mut cells)
+            .and_then(|()| self.compute_in(structures, &cells, wanted));
+        self.cells = cells;
+        outcome?;
+        Ok(&self.results)
+    }
+
+    /// Computes structures in checked cells.
+    fn compute_in(
+        &mut self,
+        structures: &Structures,
+        cells: &[Cell],
+        wanted: Wanted,
+    ) -> Result<()> {
         if let Some(priors) = &mut self.priors {
             priors.choose(structures.offsets, structures.types, structures.topologies)?;
         }
-        self.update_list(structures, &cells)?;
-        let vectors: Vec<_> = cells.iter().map(|cell| *cell.vectors()).collect();
+        self.update_list(structures, cells)?;
+        self.vectors.clear();
+        self.vectors
+            .extend(cells.iter().map(|cell| *cell.vectors()));
         let graph = Graph {
             positions: structures.positions,
             types: &self.rows,
@@ -228,7 +248,7 @@ impl Potential {
             neighbors: &self.list.neighbors,
             images: Some(Images {
                 shifts: &self.list.shifts,
-                cells: &vectors,
+                cells: &self.vectors,
             }),
             owners: None,
             version: Some(self.versions.own),
@@ -238,12 +258,11 @@ impl Potential {
         terms::add(
             self.priors.as_ref(),
             structures,
-            &cells,
+            cells,
             &mut self.results,
             &mut self.by_term,
         )?;
-        check_results(&self.results)?;
-        Ok(&self.results)
+        check_results(&self.results)
     }
 
     /// Takes over a host's neighbour list, for [`Potential::compute_domain`].
@@ -309,8 +328,8 @@ impl Potential {
             return Ok(());
         };
         let cutoff = network.description.cutoff;
-        let exclusions = match structures.excluded {
-            Some(pairs) => Exclusions::new(pairs, structures.positions.len())?,
+        let excluded = match structures.excluded {
+            Some(pairs) => pairs,
             None if self.model.description().excluded_bonds > 0 => {
                 return Err(Error::invalid(format!(
                     "{} leaves out pairs within {} bonds: the excluded pairs must be given (an empty list if there are none)",
@@ -318,20 +337,24 @@ impl Potential {
                     self.model.description().excluded_bonds
                 )));
             }
-            None => Exclusions::default(),
+            None => &[],
         };
+        let atoms = structures.positions.len();
+        let others = (!self.exclusions.are_of(excluded, atoms))
+            .then(|| Exclusions::new(excluded, atoms))
+            .transpose()?;
         let each = geometry::split(structures, cells);
-        let rebuilt = self.verlet.update(&each, cutoff, self.skin)?;
-        if rebuilt || exclusions != self.exclusions {
+        let rebuilt = self.verlet.update(each, cutoff, self.skin)?;
+        if rebuilt || others.is_some() {
             self.builds += u64::from(rebuilt);
             self.versions.own = self.versions.next();
+            self.exclusions = others.unwrap_or_else(|| std::mem::take(&mut self.exclusions));
             self.list.clone_from(self.verlet.list());
-            exclusions.remove(
+            self.exclusions.remove(
                 &mut self.list.offsets,
                 &mut self.list.neighbors,
                 &mut self.list.shifts,
             );
-            self.exclusions = exclusions;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The scalar type of an engine and its vector operations.
 
+use nano_gemm::Plan;
 use pulp::Simd;
 
 /// Bytes rows are padded to: the widest vector register.
@@ -14,6 +15,9 @@ pub fn padded<T>(columns: usize) -> usize {
 pub trait Real: Copy + Default + Send + Sync + PartialOrd + std::fmt::Debug + 'static {
     /// A vector register of them.
     type Vector<S: Simd>: Copy;
+
+    /// How to multiply matrices in columns, rows × depth and depth × columns.
+    fn plan(rows: usize, columns: usize, depth: usize) -> Plan<Self>;
 
     /// self + other
     fn plus(self, other: Self) -> Self;
@@ -48,8 +52,8 @@ pub trait Real: Copy + Default + Send + Sync + PartialOrd + std::fmt::Debug + 's
     fn sum<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
     /// eˣ to a few units in the last place, without branches, so that loops of it become vector code.
     fn exp(self) -> Self;
-    /// ln(1 + x) for 0 ≤ x ≤ 1, likewise.
-    fn ln_1p_unit(self) -> Self;
+    /// ln(½ + ½x) for 0 ≤ x ≤ 1, likewise; near x = 1, where it is small, to a few units of that.
+    fn ln_mean_with_one(self) -> Self;
 }
 
 macro_rules! vector_operations {
@@ -117,6 +121,9 @@ impl Real for f32 {
         reduce_sum_f32s
     );
 
+    fn plan(rows: usize, columns: usize, depth: usize) -> Plan<Self> {
+        Plan::new_colmajor_lhs_and_dst_f32(rows, columns, depth)
+    }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as f32
@@ -152,8 +159,15 @@ impl Real for f32 {
         p * scale
     }
     #[inline(always)]
-    fn ln_1p_unit(self) -> Self {
-        ln_1p_series(f64::from(self), 8) as f32
+    fn ln_mean_with_one(self) -> Self {
+        // ln y = 2 artanh(s), s = (y − 1) / (y + 1), |s| ≤ 1/3, by its series in s².
+        let s = (self - 1.0) / (self + 3.0);
+        let s2 = s * s;
+        let mut sum = 0.0;
+        for k in (0..7u8).rev() {
+            sum = sum * s2 + 1.0 / f32::from(2 * k + 1);
+        }
+        2.0 * s * sum
     }
 }
 
@@ -170,6 +184,9 @@ impl Real for f64 {
         reduce_sum_f64s
     );
 
+    fn plan(rows: usize, columns: usize, depth: usize) -> Plan<Self> {
+        Plan::new_colmajor_lhs_and_dst_f64(rows, columns, depth)
+    }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value
@@ -209,21 +226,16 @@ impl Real for f64 {
         p * scale
     }
     #[inline(always)]
-    fn ln_1p_unit(self) -> Self {
-        ln_1p_series(self, 20)
+    fn ln_mean_with_one(self) -> Self {
+        // As in float32, with more terms.
+        let s = (self - 1.0) / (self + 3.0);
+        let s2 = s * s;
+        let mut sum = 0.0;
+        for k in (0..17u8).rev() {
+            sum = sum * s2 + 1.0 / f64::from(2 * k + 1);
+        }
+        2.0 * s * sum
     }
-}
-
-/// ln(1 + x) = 2 artanh(s), s = x / (2 + x) ≤ 1/3, by `terms` terms of the series in s².
-#[inline(always)]
-fn ln_1p_series(x: f64, terms: i32) -> f64 {
-    let s = x / (2.0 + x);
-    let s2 = s * s;
-    let mut sum = 0.0;
-    for k in (0..terms).rev() {
-        sum = sum * s2 + 1.0 / f64::from(2 * k + 1);
-    }
-    2.0 * s * sum
 }
 
 #[cfg(test)]
@@ -231,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exp_and_ln_1p_are_good_to_a_few_units() {
+    fn exp_and_ln_are_good_to_a_few_units() {
         for step in -7000..7000 {
             let x = f64::from(step) * 0.1;
             assert!((Real::exp(x) / f64::exp(x) - 1.0).abs() < 2e-15, "exp({x})");
@@ -243,9 +255,11 @@ mod tests {
         }
         for step in 0..=1000 {
             let x = f64::from(step) * 1e-3;
-            assert!((x.ln_1p_unit() - x.ln_1p()).abs() <= 1e-15 * x.ln_1p());
-            let error = f64::from((x as f32).ln_1p_unit()) - f64::from(x as f32).ln_1p();
-            assert!(error.abs() <= 2e-7 * x.ln_1p().max(1e-30));
+            let expected = (0.5 * (x - 1.0)).ln_1p();
+            assert!((x.ln_mean_with_one() - expected).abs() <= 1e-15 * expected.abs());
+            let single = f64::from((x as f32).ln_mean_with_one());
+            let expected = (0.5 * (f64::from(x as f32) - 1.0)).ln_1p();
+            assert!((single - expected).abs() <= 4e-7 * expected.abs());
         }
     }
 

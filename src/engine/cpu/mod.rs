@@ -29,6 +29,7 @@ use self::partial::Partial;
 use self::per_thread::PerThread;
 use self::pool::Pool;
 use self::readout::Readout;
+use self::rows::TASK_ROWS;
 use self::tasks::{PairTask, TableTask, TileTask};
 use self::weights::Weights;
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
@@ -96,7 +97,7 @@ struct Workspace<T> {
     x: Aligned<T>,
     /// yⱼ of every block, all rows.
     y: Vec<Aligned<T>>,
-    /// f2out · m + bias of every block, owned rows.
+    /// z = f2out · m + bias, and then act′(z), of every block, owned rows.
     z: Vec<Aligned<T>>,
     /// m, and in the backward pass dE/dy, all rows.
     m: Aligned<T>,
@@ -107,6 +108,8 @@ struct Workspace<T> {
     /// dE/dm of this block and the one below, all rows.
     g: [Aligned<T>; 2],
     readout: [Aligned<T>; 3],
+    /// Rows for an exchange, without their padding.
+    compact: Vec<T>,
     forces: Vec<[f64; 3]>,
     virials: Vec<[f64; 9]>,
 }
@@ -176,7 +179,13 @@ impl<T: CpuReal> Engine for CpuEngine<T> {
         results.reset(graph, wanted);
         // Taken out so that tasks can borrow the engine.
         let mut work = std::mem::take(&mut self.work);
-        let outcome = self.compute_in(&mut work, graph, wanted, &mut exchange, results);
+        let outcome = match &self.pool {
+            // One way into the pool and out again. Callbacks, though, are promised the caller's own thread.
+            Some(pool) if exchange.is_none() && graph.owned > TASK_ROWS => {
+                pool.install(|| self.compute_in(&mut work, graph, wanted, &mut None, results))
+            }
+            _ => self.compute_in(&mut work, graph, wanted, &mut exchange, results),
+        };
         self.work = work;
         outcome
     }

@@ -41,6 +41,7 @@ impl<T: CpuReal> CpuEngine<T> {
             if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
                 exchange_rows(
                     &mut work.y[block + 1],
+                    &mut work.compact,
                     network.description.filters,
                     |rows, width| exchange.forward(rows, width),
                 )?;
@@ -134,10 +135,12 @@ impl<T: CpuReal> CpuEngine<T> {
                 weights
                     .f2out
                     .apply(count, m, stride, z.data, features, false);
-                let (z, a) = (&z.data[..count * features], &mut a.data[..count * features]);
-                a.copy_from_slice(z);
+                let (z, a) = (
+                    &mut z.data[..count * features],
+                    &mut a.data[..count * features],
+                );
                 self.arch
-                    .dispatch(|| network.description.activation.apply(a));
+                    .dispatch(|| network.description.activation.apply_keeping_slope(z, a));
                 weights
                     .dense
                     .apply(count, a, features, x.data, features, true);
@@ -185,7 +188,7 @@ impl<T: CpuReal> CpuEngine<T> {
             arrays,
             |first, count, (mut energies, scratch, gradient, above, mut g)| {
                 let mut scratch = Scratch {
-                    before: scratch.0,
+                    slopes: scratch.0,
                     work: [scratch.1, scratch.2],
                 };
                 let structure =
@@ -243,20 +246,19 @@ impl<T: CpuReal> CpuEngine<T> {
         edges: &Edges<T>,
         (first, count): (usize, usize),
         gradient: &[T],
-        (z, a): (Array<T>, Array<T>),
+        (slopes, a): (Array<T>, Array<T>),
         g: &mut Array<T>,
     ) {
-        let features = network.description.features;
+        let (features, _) = widths::<T>(network);
         let weights = &self.weights.blocks[network.distinct(block)];
-        let (z, a) = (
-            &mut z.data[..count * features],
+        let (slopes, a) = (
+            &slopes.data[..count * features],
             &mut a.data[..count * features],
         );
         weights
             .dense
             .apply_transposed(count, gradient, features, a, features, false);
-        self.arch
-            .dispatch(|| network.description.activation.apply_with_slope(z, a));
+        self.arch.dispatch(|| multiply(a, slopes));
         weights
             .f2out
             .apply_transposed(count, a, features, g.data, g.stride, false);
@@ -350,9 +352,12 @@ impl<T: CpuReal> CpuEngine<T> {
             (sums, ()),
             |_, _, _, ()| {},
         );
-        exchange_rows(&mut work.m, network.description.filters, |rows, width| {
-            exchange.reverse(rows, width)
-        })?;
+        exchange_rows(
+            &mut work.m,
+            &mut work.compact,
+            network.description.filters,
+            |rows, width| exchange.reverse(rows, width),
+        )?;
         let m = Array::new(&mut work.m, stride);
         for_each_task(
             self.pool.as_deref(),
@@ -369,12 +374,20 @@ impl<T: CpuReal> CpuEngine<T> {
 /// dE/dx; z and dE/dact(z); dE/dm of owned rows.
 type DenseArrays<'a, T> = (Array<'a, T>, (Array<'a, T>, Array<'a, T>), Array<'a, T>);
 
-/// Width of features, and distance of rows of filters.
+/// Distance of rows of features, and of rows of filters.
 fn widths<T>(network: &Network) -> (usize, usize) {
     (
-        network.description.features,
+        padded::<T>(network.description.features),
         padded::<T>(network.description.filters),
     )
+}
+
+/// rows ∘ factors, in place.
+#[inline(always)]
+pub(super) fn multiply<T: Real>(rows: &mut [T], factors: &[T]) {
+    rows.iter_mut()
+        .zip(factors)
+        .for_each(|(value, &factor)| *value = value.times(factor));
 }
 
 /// Rows divided by their number of pairs.
@@ -390,6 +403,7 @@ fn average<T: Real>(edges: &Edges<T>, first: usize, count: usize, rows: &mut Arr
 /// Lets a host exchange rows, which are padded here and are not there.
 fn exchange_rows<T: CpuReal>(
     rows: &mut [T],
+    compact: &mut Vec<T>,
     filters: usize,
     mut exchange: impl FnMut(Rows, usize) -> Result<()>,
 ) -> Result<()> {
@@ -397,12 +411,9 @@ fn exchange_rows<T: CpuReal>(
     if stride == filters {
         return exchange(T::rows(rows), filters);
     }
-    let mut compact: Vec<T> = rows
-        .chunks_exact(stride)
-        .flat_map(|row| &row[..filters])
-        .copied()
-        .collect();
-    exchange(T::rows(&mut compact), filters)?;
+    compact.clear();
+    compact.extend(rows.chunks_exact(stride).flat_map(|row| &row[..filters]));
+    exchange(T::rows(compact), filters)?;
     for (row, compact) in rows
         .chunks_exact_mut(stride)
         .zip(compact.chunks_exact(filters))

@@ -2,24 +2,25 @@
 
 use pulp::Arch;
 
+use super::passes::multiply;
 use super::rows::Array;
 use crate::filter::Layer;
 use crate::model::Activation;
-use crate::simd::Real;
+use crate::simd::{Real, padded};
 
 /// The layers of a readout and the widths its workspace needs.
 #[derive(Debug, Clone)]
 pub(super) struct Readout<T> {
     layers: Vec<Layer<T>>,
     activation: Activation,
-    /// First column of each hidden layer in [`Scratch::before`].
+    /// First column of each hidden layer in [`Scratch::slopes`].
     columns: Vec<usize>,
 }
 
 /// Rows of workspace.
 pub(super) struct Scratch<'a, T> {
-    /// What goes into the activations, of all hidden layers: [`Readout::hidden`] columns.
-    pub before: Array<'a, T>,
+    /// z, and then act′(z), of all hidden layers: [`Readout::hidden`] columns.
+    pub slopes: Array<'a, T>,
     /// Two arrays of [`Readout::widest`] columns.
     pub work: [Array<'a, T>; 2],
 }
@@ -28,7 +29,7 @@ impl<T: Real> Readout<T> {
     pub fn new(layers: Vec<Layer<T>>, activation: Activation) -> Self {
         let mut columns = vec![0];
         for layer in &layers {
-            columns.push(columns.last().unwrap_or(&0) + layer.outputs);
+            columns.push(columns.last().unwrap_or(&0) + padded::<T>(layer.outputs));
         }
         Self {
             layers,
@@ -46,7 +47,7 @@ impl<T: Real> Readout<T> {
     pub fn widest(&self) -> usize {
         self.layers
             .iter()
-            .map(|layer| layer.outputs)
+            .map(|layer| padded::<T>(layer.outputs))
             .max()
             .unwrap_or(1)
     }
@@ -67,17 +68,17 @@ impl<T: Real> Readout<T> {
             .expect("a readout has at least one layer");
         let [one, other] = &mut scratch.work;
         let (mut input, mut result) = (&mut *one, &mut *other);
-        let stride = scratch.before.stride;
+        let stride = scratch.slopes.stride;
         for (index, layer) in hidden.iter().enumerate() {
-            let z = &mut scratch.before.data[self.columns[index]..];
+            let z = &mut scratch.slopes.data[self.columns[index]..];
             match index {
                 0 => layer.apply(rows, x.0, x.1, z, stride, false),
                 _ => layer.apply(rows, input.data, input.stride, z, stride, false),
             }
             for row in 0..rows {
                 let after = &mut result.row(row)[..layer.outputs];
-                after.copy_from_slice(&z[row * stride..row * stride + layer.outputs]);
-                arch.dispatch(|| self.activation.apply(after));
+                let z = &mut z[row * stride..row * stride + layer.outputs];
+                arch.dispatch(|| self.activation.apply_keeping_slope(z, after));
             }
             std::mem::swap(&mut input, &mut result);
         }
@@ -110,9 +111,9 @@ impl<T: Real> Readout<T> {
             );
             for row in 0..rows {
                 let at = row * stride + self.columns[index];
-                let z = &mut scratch.before.data[at..at + below.outputs];
+                let slopes = &scratch.slopes.data[at..at + below.outputs];
                 let gradient = &mut input.row(row)[..below.outputs];
-                arch.dispatch(|| self.activation.apply_with_slope(z, gradient));
+                arch.dispatch(|| multiply(gradient, slopes));
             }
             std::mem::swap(&mut input, &mut result);
             layer = below;

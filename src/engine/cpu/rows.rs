@@ -110,7 +110,11 @@ fn divide<R: Rows>(
         }
         return;
     }
-    let middle = count.div_ceil(2);
+    // Products take rows by fours.
+    let middle = match most {
+        1 => count.div_ceil(2),
+        _ => count.div_ceil(2).next_multiple_of(4),
+    };
     let (left, right) = rows.split(middle);
     let (before, after) = ((first, middle), (first + middle, count - middle));
     if parallel {

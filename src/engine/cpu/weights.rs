@@ -15,7 +15,8 @@ pub(super) struct Block<T> {
 /// All of a network but the filters.
 #[derive(Debug, Clone)]
 pub(super) struct Weights<T> {
-    pub embedding: Vec<T>,
+    /// Rows padded.
+    pub embedding: Aligned<T>,
     /// in2f of block 0 applied to the embedding: y⁰ of every type, rows padded.
     pub first_y: Aligned<T>,
     pub blocks: Vec<Block<T>>,
@@ -24,11 +25,21 @@ pub(super) struct Weights<T> {
 
 impl<T: Real> Weights<T> {
     pub fn new(network: &Network) -> Self {
-        let (features, stride) = (
-            network.description.features,
+        let features = network.description.features;
+        let (width, stride) = (
+            padded::<T>(features),
             padded::<T>(network.description.filters),
         );
-        let embedding: Vec<T> = network.embedding.iter().map(|&x| T::from_f64(x)).collect();
+        let types = network.embedding.len() / features;
+        let mut embedding = Aligned::zeros(types * width);
+        for (to, from) in embedding
+            .chunks_exact_mut(width)
+            .zip(network.embedding.chunks_exact(features))
+        {
+            to.iter_mut()
+                .zip(from)
+                .for_each(|(to, &from)| *to = T::from_f64(from));
+        }
         let blocks: Vec<Block<T>> = network
             .blocks
             .iter()
@@ -38,11 +49,10 @@ impl<T: Real> Weights<T> {
                 dense: Layer::new(&block.dense),
             })
             .collect();
-        let types = network.embedding.len() / features;
         let mut first_y = Aligned::zeros(types * stride);
         blocks[0]
             .in2f
-            .apply(types, &embedding, features, &mut first_y, stride, false);
+            .apply(types, &embedding, width, &mut first_y, stride, false);
         Self {
             embedding,
             first_y,

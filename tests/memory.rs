@@ -1,0 +1,201 @@
+//! What computing takes from the allocator: nothing once arrays have grown, and before that what
+//! `docs/architecture.md` says.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System as Allocator};
+use std::path::Path;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use common::random_model::RandomModel;
+use common::random_system::{random_box, random_system};
+use common::system::{ALL, System};
+use fastrand::Rng;
+use flashschnet::model::Model;
+use flashschnet::potential::{Filters, Options, Potential, Precision, Structures, neighbor_list};
+
+/// Counts what all threads take.
+struct Counting;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+/// Held while counting, since tests run side by side.
+static ALONE: Mutex<()> = Mutex::new(());
+
+// SAFETY: everything is handed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        TAKEN.fetch_add(1, Relaxed);
+        LIVE.fetch_add(layout.size() as isize, Relaxed);
+        // SAFETY: passed on.
+        unsafe { Allocator.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size() as isize, Relaxed);
+        // SAFETY: passed on.
+        unsafe { Allocator.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn potential(
+    model: &Arc<Model>,
+    precision: Precision,
+    filters: Filters,
+    threads: usize,
+) -> Potential {
+    let options = Options {
+        precision,
+        filters,
+        threads: Some(threads),
+        ..Options::default()
+    };
+    Potential::new(model.clone(), options).expect("a potential")
+}
+
+fn trained() -> Arc<Model> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/nacl/nacl.safetensors");
+    Arc::new(Model::load(&path).expect("a model"))
+}
+
+/// Rock salt, `cells`³ cubic cells of 8 atoms.
+fn rock_salt(cells: usize) -> System {
+    const CONSTANT: f64 = 5.65;
+    let edge = cells as f64 * CONSTANT;
+    let (mut positions, mut types) = (Vec::new(), Vec::new());
+    for place in 0..(2 * cells).pow(3) {
+        let at = [
+            place / (4 * cells * cells),
+            place / (2 * cells) % (2 * cells),
+            place % (2 * cells),
+        ];
+        positions.push(at.map(|step| step as f64 * CONSTANT / 2.0));
+        types.push(if at.iter().sum::<usize>() % 2 == 0 {
+            11
+        } else {
+            17
+        });
+    }
+    System {
+        positions,
+        types,
+        cell: Some([[edge, 0.0, 0.0], [0.0, edge, 0.0], [0.0, 0.0, edge]]),
+        periodic: [true; 3],
+    }
+}
+
+/// Computes with atoms moved a little, so that the list is kept; returns how often memory was taken.
+fn taken(potential: &mut Potential, system: &System, calls: usize) -> usize {
+    let cells: Vec<_> = system.cell.into_iter().collect();
+    let mut positions = system.positions.clone();
+    let offsets = [0, positions.len()];
+    let mut before = 0;
+    const WARM: usize = 2;
+    for call in 0..WARM + calls {
+        if call == WARM {
+            before = TAKEN.load(Relaxed);
+        }
+        positions[0][0] += 1e-4;
+        let structures = Structures {
+            offsets: &offsets,
+            positions: &positions,
+            types: &system.types,
+            cells: &cells,
+            periodic: &[system.periodic],
+            excluded: Some(&[[0, 1]]),
+            topologies: None,
+        };
+        potential
+            .compute(&structures, ALL)
+            .expect("a valid structure");
+    }
+    TAKEN.load(Relaxed) - before
+}
+
+/// Number of pairs of a list.
+fn listed(system: &System, reach: f64) -> usize {
+    let structures = Structures {
+        offsets: &[0, system.positions.len()],
+        positions: &system.positions,
+        types: &system.types,
+        cells: system.cell.as_slice(),
+        periodic: &[system.periodic],
+        excluded: None,
+        topologies: None,
+    };
+    let list = neighbor_list(&structures, reach).expect("a list");
+    list.neighbors.len()
+}
+
+#[test]
+fn nothing_is_allocated_while_the_list_is_kept() {
+    let _alone = ALONE.lock();
+    let mut rng = Rng::with_seed(3);
+    let mut cases = vec![(trained(), rock_salt(2)), (trained(), rock_salt(3))];
+    for seed in 0..8 {
+        // Widths of a few numbers, which no vector is a multiple of.
+        let model = RandomModel::new(seed);
+        cases.push((model.model.clone(), random_system(&mut rng, &model)));
+        cases.push((model.model.clone(), random_box(&mut rng, [2, 2, 20])));
+    }
+    for (number, (model, system)) in cases.iter().enumerate() {
+        for precision in [Precision::Single, Precision::Double] {
+            for filters in [Filters::Table, Filters::Exact] {
+                let mut potential = potential(model, precision, filters, 1);
+                let times = taken(&mut potential, system, 10);
+                assert_eq!(times, 0, "case {number}, {precision:?}, {filters:?}");
+            }
+        }
+    }
+}
+
+/// The pool's queue takes a block of memory now and then, and gives it back; nothing else is taken, whatever the size.
+/// The program that runs the tests takes some too, now and then: not in every round.
+#[test]
+fn threads_allocate_next_to_nothing() {
+    let _alone = ALONE.lock();
+    for cells in [2, 4] {
+        let mut potential = potential(&trained(), Precision::Single, Filters::Table, 2);
+        let system = rock_salt(cells);
+        let least = (0..10).map(|_| taken(&mut potential, &system, 32)).min();
+        assert!(least <= Some(1), "{least:?} in 32 calls");
+    }
+}
+
+/// Memory of a potential is what `docs/architecture.md` states: bytes of an atom and bytes of a listed pair.
+#[test]
+fn memory_is_bounded_by_atoms_and_pairs() {
+    let _alone = ALONE.lock();
+    let model = trained();
+    let network = &model.network().expect("a network").description;
+    let widths = network.features + network.filters;
+    for (precision, number, pair) in [(Precision::Single, 4, 80), (Precision::Double, 8, 104)] {
+        let live = |cells| {
+            let mut potential = potential(&model, precision, Filters::Table, 1);
+            let system = rock_salt(cells);
+            let before = LIVE.load(Relaxed);
+            taken(&mut potential, &system, 1);
+            let pairs = listed(&system, network.cutoff + potential.skin());
+            (LIVE.load(Relaxed) - before, system.positions.len(), pairs)
+        };
+        let (small, large) = (live(4), live(6));
+        let bytes = (large.0 - small.0) as f64;
+        let (atoms, pairs) = ((large.1 - small.1) as f64, (large.2 - small.2) as f64);
+        // Lists grow by doubling: up to half of their memory is not used yet.
+        let stated = atoms * (number * widths * (network.blocks + 4) + 500) as f64;
+        let stated = stated + pairs * f64::from(pair) * 2.0;
+        println!(
+            "{precision:?}: {:.0} bytes an atom, {:.0} pairs",
+            bytes / atoms,
+            pairs / atoms
+        );
+        assert!(
+            bytes < stated,
+            "{bytes} bytes for {atoms} atoms and {pairs} pairs, {stated} stated"
+        );
+    }
+}
