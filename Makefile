@@ -27,6 +27,8 @@ CORE := Cargo.toml Cargo.lock $(shell find src include -type f)
 PACKAGE := $(shell find bindings/python -path '*/tests' -prune -o -path '*/_lib' -prune -o \
 	-type f \( -name '*.py' -o -name '*.toml' -o -name '*.md' -o -name py.typed \) -print)
 
+PLUGIN := $(shell find lammps -path lammps/build -prune -o -type f -print)
+
 help:
 	@echo 'make demo    about a minute of molecular dynamics of NaCl through ASE; trajectory and picture in demo/'
 	@echo 'make check   every test and lint, with a summary at the end'
@@ -36,7 +38,7 @@ help:
 demo: $(VENV)/demo.stamp $(VENV)/package.stamp
 	@$(VENV)/bin/python examples/nacl/demo.py --out demo $(DEMO)
 
-check: $(VENV)/check.stamp $(VENV)/demo.stamp $(VENV)/package.stamp
+check: $(VENV)/check.stamp $(VENV)/demo.stamp $(VENV)/package.stamp $(VENV)/plugin.stamp
 	@$(VENV)/bin/python tests/check.py $(CHECK)
 
 bench: $(VENV)/bench.stamp $(VENV)/package.stamp $(if $(filter 1,$(BENCH_TORCH)),$(VENV)/torch.stamp)
@@ -80,4 +82,10 @@ $(VENV)/package.stamp: $(CORE) $(PACKAGE) | $(VENV)/bin/python
 	@echo 'building the core and the Python package'
 	cargo build --release --locked --lib
 	@$(PIP) install ./bindings/python
+	@touch $@
+
+# LAMMPS is there by the tests' requirements.
+$(VENV)/plugin.stamp: $(PLUGIN) $(VENV)/package.stamp $(VENV)/check.stamp
+	@if command -v c++ >/dev/null; then echo 'building the LAMMPS plugin' && $(PIP) install ./lammps; \
+		else echo 'no C++ compiler: the LAMMPS plugin is not built'; fi
 	@touch $@
