@@ -91,6 +91,5 @@ def test_zirconia(host: Host, shared: Path, number: int) -> None:
         first = first or found
         assert found.energy == pytest.approx(first.energy, abs=2e-6 * np.abs(wanted.energies).sum())
         np.testing.assert_allclose(found.forces, first.forces, rtol=0, atol=2e-6 * hot)
-        np.testing.assert_allclose(
-            found.virial, first.virial, rtol=0, atol=2e-6 * np.abs(found.virials).sum() / PRESSURE["metal"]
-        )
+        size = 2e-6 * hot * 2.1 * number  # forces times bonds
+        np.testing.assert_allclose(found.virial, first.virial, rtol=0, atol=size)

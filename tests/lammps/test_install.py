@@ -102,16 +102,20 @@ def test_a_plugin_for_another_lammps_stays_out(tmp_path: Path, nacl: Path) -> No
         assert "Unrecognized pair style 'flashschnet'" in output.text
 
 
+INSTALLED = importlib.util.find_spec("flashschnet_lammps") is not None
+needs_installation = pytest.mark.skipif(
+    not INSTALLED, reason="flashschnet-lammps is not installed (pip install './bindings/python[lammps]')"
+)
+
+
+@needs_installation
 def test_the_extra_of_the_python_package_brings_the_plugin() -> None:
     wanted = [text for text in metadata.requires("flashschnet") or [] if "lammps" in text]
     assert len(wanted) == 1
     assert re.fullmatch(r"flashschnet-lammps @ file://.*/lammps *; extra == ['\"]lammps['\"]", wanted[0])
 
 
-INSTALLED = importlib.util.find_spec("flashschnet_lammps") is not None
-
-
-@pytest.mark.skipif(not INSTALLED, reason="flashschnet-lammps is not installed (pip install ./lammps)")
+@needs_installation
 @pytest.mark.parametrize("command", [["lmp"], ["mpiexec", "-n", "2", "lmp"], ["python"]])
 def test_the_installed_plugin_is_found(tmp_path: Path, nacl: Path, command: list[str]) -> None:
     """By the `lmp` and the Python module of the same environment, without a line that loads it."""
