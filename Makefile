@@ -20,6 +20,7 @@ DEMO ?=
 CHECK ?=
 BENCH_NEIGHBORS ?= --sides 10 22 46 --runs 3
 BENCH_ENGINE ?= --quick
+BENCH_DYNAMICS ?=
 # 1: install PyTorch, to be timed beside the library.
 BENCH_TORCH ?=
 
@@ -45,6 +46,7 @@ bench: $(VENV)/bench.stamp $(VENV)/package.stamp $(if $(filter 1,$(BENCH_TORCH))
 	cargo bench --locked --bench neighbors
 	$(VENV)/bin/python benches/neighbors_peers.py $(BENCH_NEIGHBORS)
 	$(VENV)/bin/python benches/engine.py $(BENCH_ENGINE)
+	$(VENV)/bin/python benches/dynamics.py $(BENCH_DYNAMICS)
 
 clean:
 	rm -rf $(VENV) target demo

@@ -10,13 +10,24 @@ from typing import Any
 
 import numpy as np
 from flashschnet import neighbor_list
-from flashschnet.convert.model import Layer, Model, float_tensor
+from flashschnet.convert.model import Layer, Model, float_tensor, int_tensor
 from flashschnet.convert.schnet import Block, SchNet
 from flashschnet.convert.tensors import Tensor
 from flashschnet.convert.writer import write
 from numpy.typing import NDArray
 
-__all__ = ["Network", "System", "cg", "molecule", "nacl", "read_network"]
+__all__ = [
+    "Network",
+    "System",
+    "cg",
+    "cg_with_priors",
+    "chignolin",
+    "molecule",
+    "nacl",
+    "priors_alone",
+    "read_network",
+    "terms",
+]
 
 Floats = NDArray[np.float64]
 
@@ -84,6 +95,80 @@ def cg(folder: Path, copies: int) -> System:
     return System(f"CG-269 × {copies}", model, _frames(positions, copies, 0.05, rng), types, None)
 
 
+def cg_with_priors(folder: Path, copies: int) -> System:
+    """The same with 1,500 terms of priors: bonds, angles and dihedrals along the chain, and repulsion of pairs."""
+    system = cg(folder, copies)
+    model = folder / "cg-priors.safetensors"
+    if not model.exists():
+        _add_priors(system, model, 1500)
+    return System(f"{system.name} with priors", model, system.positions, system.types, None)
+
+
+def chignolin(folder: Path, copies: int) -> System:
+    """Ten beads on a helix, with a network of 3 blocks to 5 Å and 50 terms of priors."""
+    rng = np.random.default_rng(10)
+    turn = np.radians(100.0) * np.arange(10)
+    positions = np.stack([2.3 * np.cos(turn), 2.3 * np.sin(turn), 1.5 * np.arange(10)], axis=1)
+    types = rng.integers(1, 26, 10).astype(np.int32)
+    plain, model = folder / "chignolin-plain.safetensors", folder / "chignolin.safetensors"
+    frames = _frames(positions, copies, 0.05, rng)
+    if not model.exists():
+        _write_chignolin_model(plain)
+        _add_priors(System("", plain, frames, types, None), model, 50)
+    return System(f"chignolin × {copies}", model, frames, types, None)
+
+
+def _add_priors(system: System, path: Path, count: int) -> None:
+    """The system's network with ``count`` terms; bonds and angles are at rest where the first copy is."""
+    rng = np.random.default_rng(15)
+    where = system.positions[0, 0]
+    beads = len(where)
+    chains = {size: np.arange(beads - size + 1)[:, None] + np.arange(size) for size in (2, 3, 4)}
+    pairs = np.array([(i, j) for i in range(beads) for j in range(i + 3, beads)])
+    far = pairs[rng.permutation(len(pairs))[: count - sum(map(len, chains.values()))]]
+    bonds = np.linalg.norm(where[chains[2][:, 0]] - where[chains[2][:, 1]], axis=1)
+    arms = [where[chains[3][:, place]] - where[chains[3][:, 1]] for place in (0, 2)]
+    cosines = (arms[0] * arms[1]).sum(1) / np.prod([np.linalg.norm(arm, axis=1) for arm in arms], axis=0)
+    series = rng.normal(0, 0.1, (2, len(chains[4]), 3))
+    lists: list[tuple[str, str, NDArray[Any], dict[str, Any]]] = [
+        ("bonds", "harmonic_bond", chains[2], {"k": 10.0, "x0": bonds, "v0": 0.0}),
+        ("angles", "harmonic_angle_cos", chains[3], {"k": 5.0, "x0": cosines, "v0": 0.0}),
+        ("dihedrals", "fourier_dihedral", chains[4], {"v0": 0.0, "sin": series[0], "cos": series[1]}),
+        ("repulsion", "repulsion", far, {"sigma": 2.0}),
+    ]
+    network = read_network(system.model)
+    tensors = {name: _single(values) for name, values in network.tensors.items()}
+    priors = []
+    for name, kind, atoms, parameters in lists:
+        entry = {"name": name, "kind": kind, "lookup": "per_term", "terms": True, "count": len(atoms)}
+        priors.append({**entry, "degrees": 3} if "sin" in parameters else entry)
+        for parameter, values in parameters.items():
+            rows = values if np.ndim(values) else np.full(len(atoms), values)
+            tensors[f"priors.{name}.{parameter}"] = float_tensor(rows)
+        tensors[f"priors.{name}.atoms"] = int_tensor(atoms)
+        tensors[f"priors.{name}.offsets"] = int_tensor([0, len(atoms)])
+    tensors["structures.types"] = int_tensor(system.types)
+    types = [{"index": i, "name": f"B{i}", "atomic_number": None, "mass": None} for i in network.rows]
+    structures = [{"name": "protein", "atoms": beads}]
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith(("priors.", "structures."))}
+    for target, described, chosen in ((path, network.description, tensors), (priors_alone(path), None, own)):
+        model = Model("benchmark", ("Angstrom", "kcal/mol"), types, described, chosen, priors=priors,
+                      structures=structures)  # fmt: skip
+        write(model, {"note": "random weights"}, target)
+
+
+def priors_alone(model: Path) -> Path:
+    """The file with a model's priors and no network."""
+    return model.with_suffix(".priors.safetensors")
+
+
+def terms(system: System) -> int:
+    """Number of terms of a copy's priors."""
+    data = system.model.read_bytes()
+    header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+    return sum(entry["count"] for entry in json.loads(header["__metadata__"]["flashschnet"])["priors"])
+
+
 def _packed(rng: np.random.Generator) -> Floats:
     """Beads thrown at random into an ellipsoid of a protein's density, those too close to others thrown again."""
     volume = CG_BEADS * RESIDUE_VOLUME / RESIDUE_BEADS
@@ -133,20 +218,29 @@ def _write_model(path: Path, units: tuple[str, str], names: dict[int, str], schn
 
 def _write_cg_model(path: Path) -> None:
     """128 features and filters, 5 blocks, 128 exponential-normal functions at their initial means and widths."""
+    _write_protein_model(path, CG_CUTOFF, 128, 5)
+
+
+def _write_chignolin_model(path: Path) -> None:
+    """128 features and filters, 3 blocks, 33 functions, to 5 Å."""
+    _write_protein_model(path, 5.0, 33, 3)
+
+
+def _write_protein_model(path: Path, cutoff: float, size: int, blocks: int) -> None:
     rng = np.random.default_rng(128)
-    size, width = 128, 128
-    start = np.exp(-CG_CUTOFF)
+    width = 128
+    start = np.exp(-cutoff)
     betas = np.full(size, (2 / size * (1 - start)) ** -2)
-    envelope = {"kind": "cosine", "cutoff": CG_CUTOFF}
+    envelope = {"kind": "cosine", "cutoff": cutoff}
     schnet = SchNet(
         embedding=_single(rng.normal(0, 1, (25, width))),
-        cutoff=CG_CUTOFF,
+        cutoff=cutoff,
         activation="tanh",
-        basis={"kind": "exponential_normal", "size": size, "alpha": 5 / CG_CUTOFF, "start": 0.0},
+        basis={"kind": "exponential_normal", "size": size, "alpha": 5 / cutoff, "start": 0.0},
         basis_tensors={"basis.means": float_tensor(np.linspace(start, 1, size)), "basis.betas": float_tensor(betas)},
         basis_envelope=envelope,
         filter_envelope=envelope,
-        blocks=_blocks(rng, 5, width, size),
+        blocks=_blocks(rng, blocks, width, size),
         readout=[_xavier(rng, 128, width), _xavier(rng, 64, 128), _xavier(rng, 1, 64)],
     )
     _write_model(path, ("Angstrom", "kcal/mol"), {i: f"B{i}" for i in range(1, 26)}, schnet)

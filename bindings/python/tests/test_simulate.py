@@ -24,7 +24,7 @@ pytest.importorskip("tqdm", reason="pip install flashschnet[simulate]")
 
 from flashschnet.simulate import Config, ConfigError, RunFolder, simulate  # noqa: E402
 
-#: How often a run is killed. 50 take two minutes.
+#: How often a run is killed. 50 take some ten minutes, most of it for writing thousands of exports.
 KILLS = int(os.environ.get("FLASHSCHNET_KILLS", "5"))
 
 XYZ = """3

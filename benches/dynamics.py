@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Time steps of dynamics of coarse-grained proteins, beside the force call they are made of.
+
+Four contenders take turns in one process, so that whatever else the machine does meets all of them: the network's
+energies and forces alone; the same with its priors; a whole step of Langevin dynamics; and a step of the priors
+without the network, which is what priors and integrator add. The table shows the median and range of each, and of
+ratios to the network in the same turn, and nanoseconds a day. Where PyTorch is installed,
+its energies and forces of the same network are timed too: what a loop of dynamics written with it takes at least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from engine_parts import systems
+from flashschnet import Potential, Simulation, _structures
+from flashschnet._library import check, lib
+from flashschnet.results import Outputs
+
+#: Time step that nanoseconds a day are given for, in ps. What a step takes does not depend on it.
+SHOWN_TIMESTEP = 0.004
+#: Time step of the measurement: the weights are random, and larger ones would blow replicas up.
+TIMESTEP = 1e-4
+
+
+@dataclass
+class Turns:
+    """Seconds a call or step, turn by turn."""
+
+    network: list[float]
+    priors: list[float]
+    step: list[float]
+    #: A step of dynamics without the network.
+    rest: list[float]
+
+    def ratio(self, name: str) -> list[float]:
+        """What a contender takes over the network alone, in the same turn."""
+        return [mine / alone for mine, alone in zip(getattr(self, name), self.network, strict=True)]
+
+
+def force_call(potential: Potential, system: systems.System) -> Callable[[], None]:
+    """The C function for energies and forces, with its arguments made before."""
+    frames = [_structures.batch(list(frame), np.asarray(system.types), None, None, None) for frame in system.positions]
+    outputs = Outputs(len(frames[0]), frames[0].atoms, frames[0].atoms, True, False, False)
+    turn = [0]
+
+    def call() -> None:
+        check(lib.fsn_potential_compute(potential._handle, frames[turn[0]].struct, outputs.struct))
+        turn[0] = 1 - turn[0]
+
+    return call
+
+
+def timed(call: Callable[[], Any], repeat: int) -> float:
+    """Seconds a call."""
+    start = time.perf_counter()
+    for _ in range(repeat):
+        call()
+    return (time.perf_counter() - start) / repeat
+
+
+def measure(system: systems.System, threads: int, turns: int, seconds: float) -> Turns:
+    """Let the contenders take turns."""
+    calls = [
+        force_call(Potential(system.model, "cpu", threads=threads, priors=priors), system) for priors in ("off", "on")
+    ]
+    whole, rest = (
+        Simulation(
+            Potential(model, "cpu", threads=threads), list(system.positions[0]), system.types, temperature=300.0,
+            timestep=TIMESTEP, friction=1.0, masses=np.full(len(system.types), 12.0),
+        )
+        for model in (system.model, systems.priors_alone(system.model))
+    )  # fmt: skip
+    first = [timed(call, 2) for call in calls]
+    repeat = max(1, int(seconds / first[0]))
+    result = Turns([], [], [], [])
+    whole.run(2)
+    rest.run(2)
+    for _ in range(turns):
+        result.network.append(timed(calls[0], repeat))
+        result.priors.append(timed(calls[1], repeat))
+        for simulation, times in ((whole, result.step), (rest, result.rest)):
+            start = time.perf_counter()
+            simulation.run(repeat)
+            times.append((time.perf_counter() - start) / repeat)
+    for simulation in (whole, rest):
+        if simulation.frozen:
+            sys.exit(f"{system.name}: replicas blew up, so that less is computed than is said: {simulation.frozen}")
+    return result
+
+
+def torch_seconds(system: systems.System, threads: int) -> float | None:
+    """Energies and forces of one copy in PyTorch, if that is installed."""
+    try:
+        from engine_parts.peer import Peer
+    except ImportError:
+        return None
+    network = systems.read_network(system.model)
+    peer = Peer(network, system.positions[0][:1], system.types, None, threads)
+    peer()
+    return statistics.median(timed(peer, 1) for _ in range(3))
+
+
+def spread(values: list[float], scale: float, form: str) -> str:
+    """Median and range."""
+    middle, low, high = (scale * value for value in (statistics.median(values), min(values), max(values)))
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.3, help="length of a turn, at least")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--copies", type=int, nargs="+", default=[1, 64])
+    arguments = parser.parse_args()
+    print(
+        f"load average {os.getloadavg()[0]:.1f}, {arguments.threads} threads, {arguments.turns} turns: median (range)"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for make in (systems.chignolin, systems.cg_with_priors):
+            for copies in arguments.copies:
+                system = make(folder, copies)
+                found = measure(system, arguments.threads, arguments.turns, arguments.seconds)
+                each = 86400 * SHOWN_TIMESTEP / 1000 / statistics.median(found.step)
+                print(f"\n{system.name}, {systems.terms(system)} terms a copy")
+                print(f"  network alone        {spread(found.network, 1e3, '.3f')} ms")
+                print(f"  with priors          {spread(found.priors, 1e3, '.3f')} ms")
+                print(f"  a step of dynamics   {spread(found.step, 1e3, '.3f')} ms")
+                print(f"    over the network   {spread([r - 1 for r in found.ratio('step')], 100, '.1f')} % more")
+                print(f"  priors, integrator   {spread(found.rest, 1e3, '.3f')} ms")
+                print(f"    of the network     {spread(found.ratio('rest'), 100, '.2f')} %")
+                shown = f"{each:.4g} ns/day a replica, {copies * each:.4g} in all"
+                print(f"  at {1000 * SHOWN_TIMESTEP:g} fs a step      {shown}")
+                if copies == 1:
+                    torch = torch_seconds(system, arguments.threads)
+                    text = "not installed" if torch is None else (
+                        f"{1e3 * torch:.1f} ms for energies and forces, "
+                        f"{torch / statistics.median(found.network):.1f} times as long"
+                    )  # fmt: skip
+                    print(f"  PyTorch              {text}")
+
+
+if __name__ == "__main__":
+    main()
