@@ -148,6 +148,22 @@ def test_pdb_and_term_lists(tmp_path: Path, config):
     assert "has 4 atoms of types that none of 1 topologies has" in text
 
 
+def test_excluded_pairs(tmp_path: Path, config):
+    """A network that leaves bonded pairs out must be told of them."""
+    config["model_file"] = str(modelfile.write_random(tmp_path / "m.safetensors", excluded_bonds=1))
+    (tmp_path / "bent.xyz").write_text(XYZ.replace(" 2 14.0", " 6 14.0"))
+    assert "the excluded pairs must be given" in refused(tmp_path, config)
+    (tmp_path / "pairs.yaml").write_text(yaml.safe_dump({"excluded": [[0, 1]]}))
+    config["topology_file"] = str(tmp_path / "pairs.yaml")
+    config["simulation"] |= {"dtype": "double", "n_timesteps": 10, "export_interval": 10, "dt": 1e-5}
+    folder = run(tmp_path, config)
+    frame = 10.0 * folder.trajectory(0).xyz[-1].astype(float)
+    potential = flashschnet.Potential(config["model_file"], precision="double")
+    expected = potential.compute(frame, [1, 1, 6], excluded=[[0, 1]]).energy
+    assert float(list(folder.energies())[-4]["potential"]) == pytest.approx(expected, abs=1e-4)
+    assert potential.compute(frame, [1, 1, 6], excluded=[]).energy != pytest.approx(expected, abs=1e-3)
+
+
 def refused(tmp_path: Path, config: dict[str, Any], *arguments: str) -> str:
     """What the command says to a configuration that it does not take: one line."""
     path = written(tmp_path, config)

@@ -29,7 +29,13 @@ class Structure:
     masses: np.ndarray[Any, Any] | None
     #: Term lists by prior: [terms, atoms of a term].
     terms: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
-    excludes_pairs: bool = False
+    #: [pairs, 2] that are left out of the network's graph.
+    excluded: np.ndarray[Any, Any] = field(default_factory=lambda: np.empty((0, 2), np.int64))
+
+    @property
+    def excludes_pairs(self) -> bool:
+        """Whether pairs are left out of the network's graph."""
+        return len(self.excluded) > 0
 
 
 def structures_of(payload: Any) -> list[Structure]:
@@ -91,13 +97,23 @@ def _structure(store: dict[Any, Any], number: int) -> Structure:
         # Single precision masses carry seven digits: more would only show the conversion's rounding.
         structure.masses = np.round(masses.float64().reshape(-1) * MASS_UNIT, 5)
     excluded = store.get("exc_pair_index")
-    structure.excludes_pairs = isinstance(excluded, Tensor) and excluded.data.size > 0
+    if isinstance(excluded, Tensor) and excluded.data.size:
+        structure.excluded = _pairs(excluded, len(kinds), number)
     lists = store.get("neighbor_list")
     if isinstance(lists, dict):
         for prior, entry in lists.items():
             if isinstance(entry, dict) and isinstance(entry.get("index_mapping"), Tensor):
                 structure.terms[str(prior)] = _terms(entry, len(kinds), f"structure {number}: list {prior!r}")
     return structure
+
+
+def _pairs(excluded: Tensor, atoms: int, number: int) -> np.ndarray[Any, Any]:
+    pairs = excluded.integers()
+    if pairs.ndim != 2 or pairs.shape[0] != 2 or pairs.min() < 0 or pairs.max() >= atoms:
+        raise ConvertError(
+            f"structure {number}: its excluded pairs (exc_pair_index) are not pairs of its {atoms} atoms"
+        )
+    return pairs.T
 
 
 def _terms(entry: dict[Any, Any], atoms: int, where: str) -> np.ndarray[Any, Any]:

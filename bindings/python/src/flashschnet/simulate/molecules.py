@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import pairs
 from ..convert import ConvertError, tensors
 from ..convert.archive import TorchArchive
 from ..convert.mlcg_structures import structures_of
@@ -27,6 +28,8 @@ class Molecule:
     positions: NDArray[np.float64]
     #: In u; None: those of the model's types.
     masses: NDArray[np.float64] | None = None
+    #: (pairs, 2) that are left out of the network's graph; None: nothing is said of them.
+    excluded: NDArray[np.int32] | None = None
     #: Name of the residue of each atom, its number, and the atom's own name, for trajectories.
     residues: list[str] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
@@ -41,10 +44,12 @@ class TopologyFile:
     types: list[int] | None = None
     masses: list[float] | None = None
     terms: dict[str, list[list[int]]] | None = None
+    #: Pairs of atoms that are left out of the network's graph.
+    excluded: list[list[int]] | None = None
 
     @classmethod
     def load(cls, path: Path) -> TopologyFile:
-        """Read the keys ``types``, ``masses`` and ``terms``."""
+        """Read the keys ``types``, ``masses``, ``terms`` and ``excluded``."""
         import yaml
 
         try:
@@ -52,14 +57,16 @@ class TopologyFile:
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"cannot read {path}: {' '.join(str(error).split())}") from error
         if not isinstance(content, dict):
-            raise ConfigError(f"{path} is not a topology (types, masses, terms)")
-        unknown = sorted(set(content) - {"types", "masses", "terms"})
+            raise ConfigError(f"{path} is not a topology (types, masses, terms, excluded)")
+        unknown = sorted(set(content) - {"types", "masses", "terms", "excluded"})
         if unknown:
-            raise ConfigError(f"{path}: {unknown[0]}: is not a key of a topology; there are masses, terms, types")
+            raise ConfigError(
+                f"{path}: {unknown[0]}: is not a key of a topology; there are excluded, masses, terms, types"
+            )
         terms = content.get("terms")
         if terms is not None and not isinstance(terms, dict):
             raise ConfigError(f"{path}: terms: is not a mapping from priors to lists of terms")
-        return cls(content.get("types"), content.get("masses"), terms)
+        return cls(content.get("types"), content.get("masses"), terms, content.get("excluded"))
 
 
 def read(path: Path, model: Model, topology: TopologyFile) -> list[Molecule]:
@@ -84,6 +91,8 @@ def read(path: Path, model: Model, topology: TopologyFile) -> list[Molecule]:
     names = {kind.index: kind.name for kind in model.types}
     for molecule in molecules:
         kinds = [names.get(int(t), str(t)) for t in molecule.types]
+        if topology.excluded is not None:
+            molecule.excluded = pairs(topology.excluded, "excluded")
         molecule.residues = molecule.residues or kinds
         molecule.names = molecule.names or kinds
         molecule.numbers = molecule.numbers or list(range(1, len(kinds) + 1))
@@ -102,6 +111,7 @@ def _mlcg(path: Path, model: Model) -> list[Molecule]:
             structure.types.astype(np.int32),
             structure.positions / model.length_in_angstrom,
             structure.masses,
+            structure.excluded.astype(np.int32),
         )
         for structure in found
     ]

@@ -158,7 +158,9 @@ class _Setup:
 
     def _simulation(self) -> Simulation:
         config = self.config
-        masses = None
+        masses, excluded = None, None
+        if all(molecule.excluded is not None for molecule, _ in self.replicas):
+            excluded = [molecule.excluded for molecule, _ in self.replicas]
         if any(molecule.masses is not None for molecule, _ in self.replicas):
             of_type = {kind.index: kind.mass for kind in self.model.types}
             masses = [_masses(molecule, of_type) for molecule, _ in self.replicas]
@@ -171,6 +173,7 @@ class _Setup:
             friction=config.friction if config.integrator == "langevin" else None,
             integrator=config.integrator,
             masses=masses,
+            excluded=excluded,  # type: ignore[arg-type]
             seed=self.seed,
             exchange_interval=config.exchange_interval,
             ladders=self.ladders,
