@@ -9,6 +9,7 @@ pub mod error;
 pub mod filter;
 pub mod model;
 pub mod neighbors;
+mod pool;
 pub mod potential;
 pub mod prior;
 pub mod simd;

@@ -372,6 +372,21 @@ fn the_same_seed_gives_the_same_bits() {
 }
 
 #[test]
+fn many_replicas_are_the_same_with_many_threads() {
+    let (model, count) = (oscillator(5.0), 4500);
+    let thermal = vec![WARM; count];
+    let run = |threads: usize| {
+        let mut potential = potential(&model, threads);
+        let choices = settings(LANGEVIN, 0.002, &thermal);
+        let mut simulation =
+            Simulation::new(&mut potential, &dimers(count).structures(), &choices).unwrap();
+        simulation.run(&mut potential, 10).unwrap();
+        simulation.state().clone()
+    };
+    assert_eq!(run(3), run(1));
+}
+
+#[test]
 fn replicas_do_not_depend_on_their_order() {
     let (model, atoms) = chain();
     let mut rng = Rng::with_seed(1);

@@ -201,6 +201,32 @@ fn thousands_of_molecules_in_one_call() {
         assert_eq!(together.forces[8 * number..8 * number + 8], alone.forces);
         assert_eq!(together.virials[number], alone.virials[0]);
     }
+    // Of two that cannot be computed, the first is named, whatever threads do.
+    for number in [7, 2900] {
+        systems[number].positions = vec![[1.0; 3]; 8];
+    }
+    let offsets: Vec<usize> = (0..=systems.len()).map(|s| 8 * s).collect();
+    let positions: Vec<Vector> = systems.iter().flat_map(|s| s.positions.clone()).collect();
+    let types: Vec<i32> = systems.iter().flat_map(|s| s.types.clone()).collect();
+    let structures = Structures {
+        offsets: &offsets,
+        positions: &positions,
+        types: &types,
+        cells: &[],
+        periodic: &[],
+        excluded: None,
+        topologies: None,
+    };
+    for _ in 0..10 {
+        let error = all
+            .compute(&structures, ALL)
+            .expect_err("an error")
+            .to_string();
+        assert!(
+            error.starts_with("invalid argument: structure 7: prior \"p\""),
+            "{error}"
+        );
+    }
 }
 
 fn random_positions(rng: &mut Rng, types: &[i32]) -> System {

@@ -18,12 +18,14 @@
 //! | --- | --- |
 //! | choices and their checks | `settings.rs` |
 //! | the state of replicas | `state.rs` |
+//! | the moves of a step | `motion.rs` |
 //! | random numbers | `philox.rs` |
 //! | parallel tempering | `exchange.rs` |
 //! | checkpoints | `checkpoint.rs` |
 
 mod checkpoint;
 mod exchange;
+mod motion;
 mod philox;
 mod settings;
 mod state;
@@ -32,6 +34,7 @@ pub use exchange::Pair;
 pub use settings::{Integrator, Settings};
 pub use state::{BlowUp, State};
 
+use self::motion::Replicas;
 use self::philox::{Philox, Purpose};
 use self::settings::{MOST_STEPS, Plan};
 use self::state::swap_rows;
@@ -195,7 +198,7 @@ impl Simulation {
     fn step(&mut self, potential: &mut Potential) -> Result<()> {
         self.before[0].copy_from_slice(&self.state.positions);
         self.before[1].copy_from_slice(&self.state.velocities);
-        self.move_atoms();
+        self.move_atoms(potential)?;
         for replica in 0..self.system.replicas() {
             if let Some(reason) = self.jump(replica) {
                 self.freeze(replica, reason);
@@ -206,7 +209,7 @@ impl Simulation {
             self.state.velocities.copy_from_slice(&self.before[1]);
             return Err(error);
         }
-        self.kick(0.5 * self.plan.timestep);
+        self.finish(potential)?;
         self.state.step += 1;
         let interval = self.plan.exchange_interval;
         if interval > 0 && self.state.step.is_multiple_of(interval) {
@@ -305,72 +308,52 @@ impl Simulation {
     }
 
     /// The parts of a step before the new forces: B, A, O, A.
-    fn move_atoms(&mut self) {
-        let half = 0.5 * self.plan.timestep;
-        self.kick(half);
-        match self.plan.integrator {
-            Integrator::Verlet => self.drift(self.plan.timestep),
-            Integrator::Langevin { friction } => {
-                self.drift(half);
-                self.rub(friction);
-                self.drift(half);
+    fn move_atoms(&mut self, potential: &mut Potential) -> Result<()> {
+        let (plan, random, step) = (&self.plan, self.random, self.state.step);
+        let (whole, half) = (plan.timestep, 0.5 * plan.timestep);
+        let frozen = &self.state.frozen;
+        let replicas = Replicas {
+            offsets: &self.system.offsets,
+            first: 0,
+            positions: &mut self.state.positions,
+            velocities: &mut self.state.velocities,
+            forces: &self.state.forces,
+            response: &self.response,
+        };
+        replicas.each(potential, |mut replica| {
+            let number = replica.number;
+            if frozen[number].is_some() {
+                return;
             }
-        }
-    }
-
-    /// B: velocities by the forces.
-    fn kick(&mut self, time: f64) {
-        for replica in 0..self.system.replicas() {
-            let Some(atoms) = self.moving(replica) else {
-                continue;
-            };
-            let of = self.state.velocities[atoms.clone()].iter_mut();
-            let by = self.state.forces[atoms.clone()].iter();
-            for ((v, force), response) in of.zip(by).zip(&self.response[atoms]) {
-                for (v, force) in v.iter_mut().zip(force) {
-                    *v += time * response * force;
+            replica.kick(half);
+            match plan.integrator {
+                Integrator::Verlet => replica.drift(whole),
+                Integrator::Langevin { friction } => {
+                    let (thermal, stream) = (plan.thermal[number], plan.streams[number]);
+                    replica.drift(half);
+                    replica.rub(friction * whole, thermal, random, stream, step);
+                    replica.drift(half);
                 }
             }
-        }
+        })
     }
 
-    /// A: positions by the velocities.
-    fn drift(&mut self, time: f64) {
-        for replica in 0..self.system.replicas() {
-            let Some(atoms) = self.moving(replica) else {
-                continue;
-            };
-            let of = self.state.positions[atoms.clone()].iter_mut();
-            for (p, v) in of.zip(&self.state.velocities[atoms]) {
-                for (p, v) in p.iter_mut().zip(v) {
-                    *p += time * v;
-                }
+    /// The last part of a step: B.
+    fn finish(&mut self, potential: &mut Potential) -> Result<()> {
+        let (half, frozen) = (0.5 * self.plan.timestep, &self.state.frozen);
+        let replicas = Replicas {
+            offsets: &self.system.offsets,
+            first: 0,
+            positions: &mut self.state.positions,
+            velocities: &mut self.state.velocities,
+            forces: &self.state.forces,
+            response: &self.response,
+        };
+        replicas.each(potential, |mut replica| {
+            if frozen[replica.number].is_none() {
+                replica.kick(half);
             }
-        }
-    }
-
-    /// O: friction and noise.
-    fn rub(&mut self, friction: f64) {
-        let time = friction * self.plan.timestep;
-        let kept = (-time).exp();
-        // √(1 − e^(−2γΔt)) without cancellation at low friction.
-        let new = (-(-2.0 * time).exp_m1()).sqrt();
-        for replica in 0..self.system.replicas() {
-            let Some(atoms) = self.moving(replica) else {
-                continue;
-            };
-            let (stream, thermal) = (self.plan.streams[replica], self.plan.thermal[replica]);
-            let of = self.state.velocities[atoms.clone()].iter_mut();
-            for ((item, v), response) in (0..).zip(of).zip(&self.response[atoms]) {
-                let noise = self
-                    .random
-                    .normals(Purpose::Noise, stream, self.state.step, item);
-                let size = new * (thermal * response).sqrt();
-                for (v, noise) in v.iter_mut().zip(noise) {
-                    *v = kept * *v + size * noise;
-                }
-            }
-        }
+        })
     }
 
     fn draw_velocities(&mut self) {
@@ -385,21 +368,18 @@ impl Simulation {
         }
     }
 
-    /// The atoms of a replica, unless it is frozen.
-    fn moving(&self, replica: usize) -> Option<std::ops::Range<usize>> {
-        let moves = self.state.frozen[replica].is_none();
-        moves.then(|| self.system.atoms(replica))
-    }
-
     /// What is wrong with the positions a replica moved to.
     fn jump(&self, replica: usize) -> Option<String> {
         let limit = self.plan.largest_step;
         self.system.atoms(replica).find_map(|atom| {
             let (p, q) = (self.state.positions[atom], self.before[0][atom]);
-            let far = (p[0] - q[0]).hypot(p[1] - q[1]).hypot(p[2] - q[2]);
+            let far = (0..3)
+                .map(|axis| (p[axis] - q[axis]) * (p[axis] - q[axis]))
+                .sum::<f64>();
             // Written so that what is not a number counts.
-            let fine = far <= limit;
+            let fine = far <= limit * limit;
             (!fine).then(|| {
+                let far = far.sqrt();
                 let number = atom - self.system.offsets[replica];
                 format!("atom {number} moves by {far:.3e} in one step, more than {limit}")
             })

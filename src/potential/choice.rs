@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::options::{Device, Filters, Options, Precision};
+use super::options::{Device, Filters, Options, Precision, PriorUse};
 use super::terms::NoNetwork;
 use crate::engine::cpu::{self, CpuEngine, CpuReal};
 use crate::engine::cuda::{self, CudaEngine, CudaReal, Gpu};
@@ -53,7 +53,7 @@ impl Choice {
         }
     }
 
-    /// Nothing but priors, which are evaluated in float64 by one thread whatever the engine.
+    /// Nothing but priors, which are evaluated in float64 whatever the engine.
     fn without_network(options: Options) -> Self {
         Self {
             engine: Box::new(NoNetwork),
@@ -61,7 +61,7 @@ impl Choice {
                 device: Device::Cpu,
                 precision: Precision::Double,
                 filters: Filters::Exact,
-                threads: Some(1),
+                threads: Some(options.threads.unwrap_or_else(default_threads)),
                 ..options
             },
             table: None,
@@ -110,7 +110,10 @@ fn cuda<T: CudaReal + CpuReal>(
     let gpu = Box::new(Gpu::new()?);
     let tables = tables::<T>(network, options, tolerance);
     let info = tables.as_ref().map(TableInfo::of);
-    options.threads = Some(options.threads.unwrap_or(1));
+    // The engine has one; priors are computed here.
+    let priors = options.priors == PriorUse::On && !model.priors().is_empty();
+    let threads = if priors { default_threads() } else { 1 };
+    options.threads = Some(options.threads.unwrap_or(threads));
     let filters = match (&tables, options.precision) {
         (Some(tables), Precision::Half) => cuda::Filters::Half(tables),
         (Some(tables), _) => cuda::Filters::Table(tables),

@@ -18,6 +18,7 @@ pub use options::{Device, Filters, Options, Precision, PriorUse};
 use self::choice::Choice;
 use self::domain::DomainList;
 use self::exclusions::Exclusions;
+use self::terms::Threads;
 use crate::engine::{Engine, Exchange, Graph, Images, Results, Wanted, network};
 use crate::model::{Aggregation, Model, Network};
 use crate::neighbors::{Cell, NeighborList, VerletList};
@@ -50,6 +51,7 @@ pub struct Potential {
     results: Results,
     /// Energies of network and priors, structure by structure.
     by_term: Vec<f64>,
+    threads: Threads,
 }
 
 /// Numbers of the lists that engines are given, all different.
@@ -114,6 +116,7 @@ impl Potential {
         if priors.is_none() {
             network(&model)?;
         }
+        let threads = Threads::new(options.threads.unwrap_or(1));
         Ok(Self {
             model,
             options,
@@ -133,6 +136,7 @@ impl Potential {
             versions: Versions::default(),
             results: Results::default(),
             by_term: Vec::new(),
+            threads,
         })
     }
 
@@ -190,6 +194,11 @@ impl Potential {
     /// prior's in the order of the file.
     pub fn term_energies(&self) -> &[f64] {
         &self.by_term
+    }
+
+    /// Threads of its own, for work on its structures beside the engine's.
+    pub(crate) fn threads(&mut self) -> &mut Threads {
+        &mut self.threads
     }
 
     /// The positions at which the rows of its neighbour list were found, atom by atom; none before the first call.
@@ -261,6 +270,7 @@ impl Potential {
             cells,
             &mut self.results,
             &mut self.by_term,
+            &mut self.threads,
         )?;
         check_results(&self.results)
     }

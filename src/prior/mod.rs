@@ -83,6 +83,12 @@ impl Priors {
         Ok(self.push(topology))
     }
 
+    /// Number of terms of all structures that topologies have been chosen for.
+    pub fn terms(&self) -> usize {
+        let chosen = self.chosen.iter();
+        chosen.map(|&number| self.topologies[number].len()).sum()
+    }
+
     /// Number of priors.
     pub fn count(&self) -> usize {
         self.model.priors().len()

@@ -125,6 +125,11 @@ impl Topology {
         })
     }
 
+    /// Number of terms.
+    pub fn len(&self) -> usize {
+        self.terms.iter().map(Terms::len).sum()
+    }
+
     /// Whether two topologies are the same but for their names.
     pub fn agrees(&self, other: &Self) -> bool {
         self.types == other.types && self.terms == other.terms

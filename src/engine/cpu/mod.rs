@@ -12,7 +12,6 @@ mod kernels;
 mod partial;
 mod passes;
 mod per_thread;
-mod pool;
 mod readout;
 mod rows;
 mod search;
@@ -27,7 +26,6 @@ use pulp::Arch;
 use self::edges::{Edges, TaskEdges};
 use self::partial::Partial;
 use self::per_thread::PerThread;
-use self::pool::Pool;
 use self::readout::Readout;
 use self::rows::TASK_ROWS;
 use self::tasks::{PairTask, TableTask, TileTask};
@@ -36,6 +34,7 @@ use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
 use crate::Result;
 use crate::filter::{Tables, Tile, TileFilter};
 use crate::model::{Model, Network};
+use crate::pool::Pool;
 use crate::simd::{Aligned, Real};
 
 /// A precision this engine computes in.

@@ -1,4 +1,4 @@
-//! Threads of an engine's own, which are gone when it is.
+//! Threads of one's own, which are gone when their owner is.
 
 use std::io;
 use std::ops::Deref;
@@ -12,7 +12,8 @@ use crate::{Error, Result};
 ///
 /// rayon's own only tells them to end: a host that frees a potential and then unloads the library would take the code
 /// from under them.
-pub(super) struct Pool {
+#[derive(Debug)]
+pub(crate) struct Pool {
     pool: Option<ThreadPool>,
     threads: Vec<JoinHandle<()>>,
 }
