@@ -102,6 +102,11 @@ fn a_cxx_program_computes() {
 }
 
 #[test]
+fn a_program_with_the_cxx_header_computes() {
+    assert_water(&run(&workplace("cxx_handles"), "cxx/handles.cpp"));
+}
+
+#[test]
 fn malformed_calls_get_their_texts() {
     let table = run(&workplace("c_malformed"), "c/malformed_calls.c");
     println!("{table}");
