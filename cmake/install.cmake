@@ -2,7 +2,7 @@
 
 include(CMakePackageConfigHelpers)
 
-install(FILES include/flashschnet.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(FILES include/flashschnet.h include/flashschnet.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 if(FLASHSCHNET_SHARED)
   set(name "${flashschnet_FOLDER}/libflashschnet.so")
   install(PROGRAMS "${name}.${PROJECT_VERSION}" "${name}.${flashschnet_ABI}" "${name}"
@@ -36,3 +36,7 @@ else()
 endif()
 configure_file(cmake/flashschnet.pc.in flashschnet.pc @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/flashschnet.pc" DESTINATION "${pkgconfig}")
+if(FLASHSCHNET_FORTRAN)
+  configure_file(cmake/flashschnet-fortran.pc.in flashschnet-fortran.pc @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/flashschnet-fortran.pc" DESTINATION "${pkgconfig}")
+endif()

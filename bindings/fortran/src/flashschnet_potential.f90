@@ -1,0 +1,364 @@
+!> A model on a device: energies, forces and virials.
+module flashschnet_potential
+   use, intrinsic :: iso_c_binding, only: c_funloc, c_int, c_loc, c_null_ptr, c_ptr, c_size_t, c_sizeof
+   use, intrinsic :: iso_fortran_env, only: int32, int64, real64
+   use flashschnet_c, only: c_potential_info => fsn_potential_info, fsn_domain, fsn_neighbors, fsn_options, &
+      fsn_options_set, fsn_potential_compute, fsn_potential_compute_domain, fsn_potential_free, fsn_potential_get_info, &
+      fsn_potential_new, fsn_potential_set_neighbors, fsn_results, fsn_structures, fsn_success
+   use flashschnet_errors, only: c_text, check_shape, conclude, fortran_text, put, refuse
+   use flashschnet_exchange, only: callbacks, forward_rows, fsn_exchange, reverse_rows
+   use flashschnet_handle, only: handle
+   use flashschnet_model, only: fsn_model
+   use flashschnet_structures, only: converted, describe, set_excluded, set_periodic
+   implicit none
+   private
+   public :: fsn_potential, fsn_potential_info
+
+   !> How a potential computes.
+   type :: fsn_potential_info
+      !> The device in use, "cpu" or "cuda"; "single", "double" or "half"; "exact" or "table".
+      character(:), allocatable :: device, precision, filters
+      !> Threads in use; intervals of the tables, 0 where filters are exact.
+      integer :: threads = 0, table_intervals = 0
+      !> Relative error of the tables at most; skin of its own neighbour lists, in the model's unit of length.
+      real(real64) :: table_bound = 0, skin = 0
+      !> How often its own neighbour list was built so far.
+      integer(int64) :: list_builds = 0
+      !> Number of priors that are evaluated: 0 if the model has none or they are off.
+      integer :: priors = 0
+   end type
+
+   !> A model on a device, with its workspace. Threads that share one take turns, two work side by side. Assignment makes
+   !> a second handle of the same potential.
+   type, extends(handle) :: fsn_potential
+   contains
+      procedure :: create
+      procedure :: get_info
+      procedure :: compute
+      procedure :: compute_batch
+      procedure :: set_neighbors
+      procedure :: compute_domain
+   end type
+
+contains
+
+   !> Makes a potential of a model; what is not chosen is the library's default.
+   subroutine create(self, model, device, precision, filters, threads, skin, priors, stat, errmsg)
+      class(fsn_potential), intent(inout) :: self
+      type(fsn_model), intent(in) :: model
+      !> "auto", "cpu" or "cuda"; "single", "double" or "half"; "auto", "exact" or "table".
+      character(*), intent(in), optional :: device, precision, filters
+      !> From 1 on; by default the environment's OMP_NUM_THREADS, else as many as the machine offers.
+      integer, intent(in), optional :: threads
+      !> Extra radius of the potential's own neighbour lists, in the model's unit of length; 0: none.
+      real(real64), intent(in), optional :: skin
+      !> "on" or "off": whether the model's priors are part of energies and forces.
+      character(*), intent(in), optional :: priors
+      !> 0, or one of the `fsn_*_error` numbers. Without it an error stops the program, with the library's text.
+      integer, intent(out), optional :: stat
+      !> The library's text, if there is an error.
+      character(:), allocatable, intent(inout), optional :: errmsg
+      type(fsn_options) :: options
+      type(c_ptr) :: made
+      integer(c_int) :: status
+      character(40) :: number
+      character(:), allocatable :: text
+      options%size = c_sizeof(options)
+      status = fsn_success
+      if (present(device)) call choose('device', device)
+      if (present(precision)) call choose('precision', precision)
+      if (present(filters)) call choose('filters', filters)
+      if (present(threads)) then
+         write (number, '(i0)') threads
+         call choose('threads', number)
+      end if
+      if (present(skin)) then
+         write (number, '(es24.16e3)') skin
+         call choose('skin', adjustl(number))
+      end if
+      if (present(priors)) call choose('priors', priors)
+      if (status == fsn_success) then
+         made = c_null_ptr
+         status = fsn_potential_new(model%get(), options, made)
+         if (status == fsn_success) call self%set(made, fsn_potential_free)
+      end if
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+
+   contains
+
+      subroutine choose(key, value)
+         character(*), intent(in) :: key, value
+         if (status == fsn_success) status = fsn_options_set(options, c_text(key), c_text(value))
+      end subroutine
+   end subroutine
+
+   !> How the potential computes.
+   subroutine get_info(self, info, stat, errmsg)
+      class(fsn_potential), intent(in) :: self
+      type(fsn_potential_info), intent(inout) :: info
+      integer, intent(out), optional :: stat
+      character(:), allocatable, intent(inout), optional :: errmsg
+      type(c_potential_info) :: from
+      integer(c_int) :: status
+      character(:), allocatable :: text
+      from%size = c_sizeof(from)
+      status = fsn_potential_get_info(self%get(), from)
+      if (status == fsn_success) then
+         info%device = fortran_text(from%device)
+         info%precision = fortran_text(from%precision)
+         info%filters = fortran_text(from%filters)
+         info%threads = int(from%threads)
+         info%table_intervals = int(from%table_intervals)
+         info%table_bound = from%table_bound
+         info%skin = from%skin
+         info%list_builds = from%list_builds
+         info%priors = int(from%priors)
+      end if
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+   end subroutine
+
+   !> Computes one structure, whose neighbours the library finds and keeps while no atom has moved half the skin.
+   subroutine compute(self, positions, types, cell, periodic, excluded, energy, forces, virial, atom_energies, &
+      atom_virials, term_energies, topology, stat, errmsg)
+      class(fsn_potential), intent(in) :: self
+      !> (3, atoms), in the model's unit of length. They need not lie in the cell.
+      real(real64), intent(in), contiguous, target :: positions(:, :)
+      !> (atoms): atomic numbers or bead types.
+      integer(int32), intent(in), contiguous, target :: types(:)
+      !> Lattice vectors, as columns; by default there is no cell.
+      real(real64), intent(in), contiguous, target, optional :: cell(:, :)
+      !> (3): which directions are periodic; by default all are, where there is a cell.
+      logical, intent(in), optional :: periodic(:)
+      !> (2, pairs) atoms, from 1: pairs that are left out of the graph.
+      integer(int32), intent(in), optional :: excluded(:, :)
+      real(real64), intent(inout), target, optional :: energy
+      !> (3, atoms): −dE/dr.
+      real(real64), intent(inout), contiguous, target, optional :: forces(:, :)
+      !> (3, 3): −dE/dε for a strain ε; the stress is −virial / volume.
+      real(real64), intent(inout), contiguous, target, optional :: virial(:, :)
+      !> (atoms)
+      real(real64), intent(inout), contiguous, target, optional :: atom_energies(:)
+      !> (3, 3, atoms): each atom's share of the virial.
+      real(real64), intent(inout), contiguous, target, optional :: atom_virials(:, :, :)
+      !> (1 + priors): energy of the network, then of each prior.
+      real(real64), intent(inout), contiguous, target, optional :: term_energies(:)
+      !> The structure's terms of priors, as the model's file numbers them, from 1; by default they are
+      !> found by the types.
+      integer, intent(in), optional :: topology
+      integer, intent(out), optional :: stat
+      character(:), allocatable, intent(inout), optional :: errmsg
+      type(fsn_structures) :: given
+      type(converted), target :: kept
+      type(fsn_results) :: results
+      character(:), allocatable :: text
+      integer(c_int) :: status
+      integer :: atoms
+      integer(int32), target :: topologies(1)
+      atoms = size(positions, 2)
+      call describe(given, kept, [atoms], positions, text)
+      call put(given%types, c_loc(types), shape(types), [atoms], 'types', text)
+      if (present(cell)) call put(given%cells, c_loc(cell), shape(cell), [3, 3], 'cell', text)
+      if (present(periodic)) then
+         call check_shape(shape(periodic), [3], 'periodic', text)
+         call set_periodic(given, kept, periodic)
+      end if
+      if (present(excluded)) call set_excluded(given, kept, excluded, text)
+      results%size = c_sizeof(results)
+      if (present(topology)) then
+         topologies = topology - 1
+         given%topologies = c_loc(topologies)
+      end if
+      if (present(energy)) results%energies = c_loc(energy)
+      if (present(term_energies)) &
+         call put(results%term_energies, c_loc(term_energies), shape(term_energies), [1 + priors_of(self)], &
+         'term_energies', text)
+      if (present(forces)) call put(results%forces, c_loc(forces), shape(forces), [3, atoms], 'forces', text)
+      if (present(virial)) call put(results%virials, c_loc(virial), shape(virial), [3, 3], 'virial', text)
+      if (present(atom_energies)) &
+         call put(results%atom_energies, c_loc(atom_energies), shape(atom_energies), [atoms], 'atom_energies', text)
+      if (present(atom_virials)) &
+         call put(results%atom_virials, c_loc(atom_virials), shape(atom_virials), [3, 3, atoms], 'atom_virials', text)
+      status = fsn_success
+      if (.not. allocated(text)) status = fsn_potential_compute(self%get(), given, results)
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+   end subroutine
+
+   !> Computes independent structures, their atoms one after the other.
+   subroutine compute_batch(self, counts, positions, types, cells, periodic, excluded, energies, forces, virials, &
+      atom_energies, atom_virials, term_energies, topologies, stat, errmsg)
+      class(fsn_potential), intent(in) :: self
+      !> Atoms of each structure.
+      integer, intent(in) :: counts(:)
+      !> (3, atoms of all structures)
+      real(real64), intent(in), contiguous, target :: positions(:, :)
+      integer(int32), intent(in), contiguous, target :: types(:)
+      !> (3, 3, structures): lattice vectors, as columns.
+      real(real64), intent(in), contiguous, target, optional :: cells(:, :, :)
+      !> (3, structures)
+      logical, intent(in), optional :: periodic(:, :)
+      !> (2, pairs) atoms, from 1 over all structures.
+      integer(int32), intent(in), optional :: excluded(:, :)
+      !> (structures)
+      real(real64), intent(inout), contiguous, target, optional :: energies(:)
+      real(real64), intent(inout), contiguous, target, optional :: forces(:, :)
+      !> (3, 3, structures)
+      real(real64), intent(inout), contiguous, target, optional :: virials(:, :, :)
+      real(real64), intent(inout), contiguous, target, optional :: atom_energies(:)
+      real(real64), intent(inout), contiguous, target, optional :: atom_virials(:, :, :)
+      !> (1 + priors, structures)
+      real(real64), intent(inout), contiguous, target, optional :: term_energies(:, :)
+      !> (structures), from 1; 0 to find one by the types.
+      integer, intent(in), optional :: topologies(:)
+      integer, intent(out), optional :: stat
+      character(:), allocatable, intent(inout), optional :: errmsg
+      type(fsn_structures) :: given
+      type(converted), target :: kept
+      type(fsn_results) :: results
+      character(:), allocatable :: text
+      integer(c_int) :: status
+      integer :: atoms, n
+      integer(int32), allocatable, target :: numbers(:)
+      n = size(counts)
+      atoms = size(positions, 2)
+      call describe(given, kept, counts, positions, text)
+      call put(given%types, c_loc(types), shape(types), [atoms], 'types', text)
+      if (present(cells)) call put(given%cells, c_loc(cells), shape(cells), [3, 3, n], 'cells', text)
+      if (present(periodic)) then
+         call check_shape(shape(periodic), [3, n], 'periodic', text)
+         call set_periodic(given, kept, reshape(periodic, [size(periodic)]))
+      end if
+      if (present(excluded)) call set_excluded(given, kept, excluded, text)
+      results%size = c_sizeof(results)
+      if (present(topologies)) then
+         allocate (numbers(size(topologies)))
+         numbers(:) = topologies - 1
+         call put(given%topologies, c_loc(numbers), shape(numbers), [n], 'topologies', text)
+      end if
+      if (present(term_energies)) &
+         call put(results%term_energies, c_loc(term_energies), shape(term_energies), [1 + priors_of(self), n], &
+         'term_energies', text)
+      if (present(energies)) call put(results%energies, c_loc(energies), shape(energies), [n], 'energies', text)
+      if (present(forces)) call put(results%forces, c_loc(forces), shape(forces), [3, atoms], 'forces', text)
+      if (present(virials)) call put(results%virials, c_loc(virials), shape(virials), [3, 3, n], 'virials', text)
+      if (present(atom_energies)) &
+         call put(results%atom_energies, c_loc(atom_energies), shape(atom_energies), [atoms], 'atom_energies', text)
+      if (present(atom_virials)) &
+         call put(results%atom_virials, c_loc(atom_virials), shape(atom_virials), [3, 3, atoms], 'atom_virials', text)
+      status = fsn_success
+      if (.not. allocated(text)) status = fsn_potential_compute(self%get(), given, results)
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+   end subroutine
+
+   !> Takes over a host's own neighbour list for `compute_domain`. The library keeps a copy, so it is called when the list
+   !> has changed, not every step.
+   subroutine set_neighbors(self, first, neighbors, atoms, owners, stat, errmsg)
+      class(fsn_potential), intent(inout) :: self
+      !> (owned atoms + 1): neighbours of owned atom i are `neighbors(first(i):first(i + 1) - 1)`; `first(1)` is 1.
+      integer, intent(in) :: first(:)
+      !> For every owned atom all its neighbours within the cutoff or more, owned atoms and ghosts, from 1.
+      integer(int32), intent(in), contiguous, target :: neighbors(:)
+      !> Number of owned atoms and ghosts together; by default there are no ghosts, or as many as `owners` says.
+      integer, intent(in), optional :: atoms
+      !> (atoms): the owned atom, from 1, that each is a copy of, itself for owned ones. Left out if the owners may be
+      !> elsewhere; `compute_domain` is then given an exchange.
+      integer(int32), intent(in), contiguous, target, optional :: owners(:)
+      integer, intent(out), optional :: stat
+      character(:), allocatable, intent(inout), optional :: errmsg
+      integer(c_size_t), allocatable, target :: offsets(:)
+      type(fsn_neighbors) :: given
+      integer(c_int) :: status
+      character(:), allocatable :: text
+      integer :: owned, count
+      owned = size(first) - 1
+      count = owned
+      if (present(owners)) count = size(owners)
+      if (present(atoms)) count = atoms
+      if (owned < 0) then
+         call refuse('first has no elements, must have one more than there are owned atoms', text)
+      else
+         ! The library reads as many neighbours as the last of these says.
+         call put(given%neighbors, c_loc(neighbors), shape(neighbors), [first(owned + 1) - 1], 'neighbors', text)
+      end if
+      if (present(owners)) call put(given%owners, c_loc(owners), shape(owners), [count], 'owners', text)
+      status = fsn_success
+      if (.not. allocated(text)) then
+         allocate (offsets(size(first)))
+         offsets(:) = int(first, c_size_t) - 1
+         given%size = c_sizeof(given)
+         given%owned = owned
+         given%atoms = count
+         given%offsets = c_loc(offsets)
+         given%base = 1
+         status = fsn_potential_set_neighbors(self%get(), given)
+         if (status == fsn_success) call self%set_owned(owned)
+      end if
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+   end subroutine
+
+   !> Computes a host's domain with the list that was set.
+   subroutine compute_domain(self, positions, types, exchange, energy, forces, virial, atom_energies, atom_virials, stat, &
+      errmsg)
+      class(fsn_potential), intent(in) :: self
+      !> (3, atoms): owned atoms, then ghosts.
+      real(real64), intent(in), contiguous, target :: positions(:, :)
+      integer(int32), intent(in), contiguous, target :: types(:)
+      !> Not needed with `owners`, without ghosts, or with one block.
+      class(fsn_exchange), intent(inout), target, optional :: exchange
+      !> The sum over owned atoms.
+      real(real64), intent(inout), target, optional :: energy
+      !> (3, atoms); ghosts' are to be added to their owners'.
+      real(real64), intent(inout), contiguous, target, optional :: forces(:, :)
+      real(real64), intent(inout), contiguous, target, optional :: virial(:, :)
+      !> (owned atoms)
+      real(real64), intent(inout), contiguous, target, optional :: atom_energies(:)
+      !> (3, 3, atoms)
+      real(real64), intent(inout), contiguous, target, optional :: atom_virials(:, :, :)
+      integer, intent(out), optional :: stat
+      character(:), allocatable, intent(inout), optional :: errmsg
+      type(fsn_domain) :: given
+      type(fsn_results) :: results
+      type(callbacks), target :: context
+      character(:), allocatable :: text
+      integer(c_int) :: status
+      integer :: atoms, owned
+      atoms = size(positions, 2)
+      owned = self%owned()
+      given%size = c_sizeof(given)
+      given%atoms = atoms
+      call put(given%positions, c_loc(positions), shape(positions), [3, atoms], 'positions', text)
+      call put(given%types, c_loc(types), shape(types), [atoms], 'types', text)
+      if (present(exchange)) then
+         context%host => exchange
+         context%atoms = atoms
+         given%context = c_loc(context)
+         given%forward = c_funloc(forward_rows)
+         given%reverse = c_funloc(reverse_rows)
+      end if
+      results%size = c_sizeof(results)
+      if (present(energy)) results%energies = c_loc(energy)
+      if (present(forces)) call put(results%forces, c_loc(forces), shape(forces), [3, atoms], 'forces', text)
+      if (present(virial)) call put(results%virials, c_loc(virial), shape(virial), [3, 3], 'virial', text)
+      if (present(atom_energies)) &
+         call put(results%atom_energies, c_loc(atom_energies), shape(atom_energies), [owned], 'atom_energies', text)
+      if (present(atom_virials)) &
+         call put(results%atom_virials, c_loc(atom_virials), shape(atom_virials), [3, 3, atoms], 'atom_virials', text)
+      status = fsn_success
+      if (.not. allocated(text)) status = fsn_potential_compute_domain(self%get(), given, results)
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+   end subroutine
+
+   !> Number of priors that a potential evaluates; 0 without a potential, which the library then refuses.
+   integer function priors_of(potential)
+      class(fsn_potential), intent(in) :: potential
+      type(c_potential_info) :: info
+      info%size = c_sizeof(info)
+      priors_of = 0
+      if (fsn_potential_get_info(potential%get(), info) == fsn_success) priors_of = int(info%priors)
+   end function
+end module
