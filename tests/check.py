@@ -21,6 +21,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Debian's packages for the tests of linking: what PyPI does not have.
+FORTRAN = {"gfortran": "gfortran", "mpifort": "libmpich-dev", "mpiexec": "mpich"}
+
 # "test result: FAILED. 10 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s"
 CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;", re.MULTILINE)
 # "1 failed, 10 passed, 2 skipped in 3.45s"
@@ -183,7 +186,7 @@ def main() -> int:
     if not chosen:
         parser.error(f"there are only {', '.join(step.name for step in steps())}")
 
-    install({"valgrind": "valgrind", "shellcheck": "shellcheck", "pkg-config": "pkg-config"})
+    install({"valgrind": "valgrind", "shellcheck": "shellcheck", "pkg-config": "pkg-config", **FORTRAN})
     table: list[tuple[str, Counts, float]] = []
     for step in chosen:
         print(f"\n== {step.name}: {' '.join(step.command)}", flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tree import COMPILED, ROOT, Prefix, need, readme, run
@@ -22,8 +21,3 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefix]:
     (work / "first").rename(moved)
     yield Prefix(moved, work / "build")
     shutil.rmtree(work)
-
-
-@pytest.fixture(scope="session")
-def c_examples(prefix: Prefix, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prefix.project(ROOT / "examples" / "c", tmp_path_factory.mktemp("c"))

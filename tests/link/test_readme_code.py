@@ -31,3 +31,16 @@ def test_c(prefix, tmp_path, expected):
     (tmp_path / "pair.c").write_text(readme("c"))
     build = readme("build").replace("cc ", "cc -std=c99 -Wall -Wextra -Wpedantic -Werror ", 1)
     prints(prefix, tmp_path, build, expected)
+
+
+def test_cpp(prefix, tmp_path, expected):
+    (tmp_path / "pair.cpp").write_text(readme("cpp"))
+    build = readme("build").replace("cc pair.c", "c++ -std=c++17 -Wall -Wextra -Wpedantic -Werror pair.cpp", 1)
+    prints(prefix, tmp_path, build, expected)
+
+
+def test_fortran(prefix, tmp_path, expected):
+    need("gfortran")
+    (tmp_path / "pair.f90").write_text(readme("fortran"))
+    build = readme("build-fortran").replace("gfortran ", "gfortran -std=f2018 -Wall -Werror -fcheck=all ", 1)
+    prints(prefix, tmp_path, build, expected)

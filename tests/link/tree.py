@@ -15,10 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NACL = ROOT / "examples" / "nacl" / "nacl.safetensors"
 #: Warnings are errors, for every language.
-FLAGS = {
+FLAGS: dict[str, str] = {
     "C": "-Wall -Wextra -Wpedantic -Werror",
     "CXX": "-Wall -Wextra -Wpedantic -Werror",
-    "Fortran": "-Wall -Werror -std=f2018 -fcheck=all -g",
+    "Fortran": "-Wall -Werror -std=f2018 -fcheck=all",
 }
 
 

@@ -13,7 +13,7 @@ from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 #: A comment names the kind of the block that follows.
-MARKED = re.compile(r"<!-- test: (\w+) -->\n```\w*\n(.*?)```", re.DOTALL)
+MARKED = re.compile(r"<!-- test: ([\w-]+) -->\n```\w*\n(.*?)```", re.DOTALL)
 
 
 def blocks(kind: str) -> list[str]:
@@ -43,10 +43,19 @@ def run(command: str | list[str], place: Path) -> str:
 def test_all_code_is_tested() -> None:
     fenced = re.findall(r"^```(\w*)$", README, re.MULTILINE)[::2]
     marked = MARKED.findall(README)
-    assert sorted({kind for kind, _ in marked}) == ["build", "c", "install", "python", "shell"]
+    assert sorted({kind for kind, _ in marked}) == [
+        "build",
+        "build-fortran",
+        "c",
+        "cpp",
+        "fortran",
+        "install",
+        "python",
+        "shell",
+    ]
     # What is not: the two commands at the top, and the installation, which have run when tests run.
     assert len(fenced) == len(marked) + 2
-    assert all(language == "" for language in fenced if language not in ("python", "c"))
+    assert all(language == "" for language in fenced if language not in ("python", "c", "cpp", "fortran"))
 
 
 @pytest.mark.parametrize("code", blocks("python"))
