@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import lammps_plugin
 import numpy as np
 import pytest
 from languages import PROGRAMS, STRUCTURES, Answer, Language, crystal, language, python, written
@@ -33,12 +35,25 @@ def languages(prefix: Prefix, tmp_path_factory: pytest.TempPathFactory) -> Mappi
     return found
 
 
-@pytest.fixture(scope="module", params=["C", "C++", "Fortran", "Python"])
-def each(request: pytest.FixtureRequest, languages: Mapping[str, Language]) -> Language:
-    """Each language in turn."""
-    if request.param not in languages:
-        pytest.skip(f"there is no compiler for {request.param}")
-    return languages[request.param]
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The LAMMPS plugin of an install tree, where there is a LAMMPS."""
+    if not lammps_plugin.available() or shutil.which("c++") is None:
+        return None
+    prefix = lammps_plugin.install(tmp_path_factory.mktemp("lammps"))
+    source = tmp_path_factory.mktemp("finds")
+    find = 'find_package(flashschnet REQUIRED COMPONENTS LAMMPS)\nmessage(STATUS "plugin ${flashschnet_LAMMPS_PLUGIN}")'
+    (source / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.22)\nproject(finds LANGUAGES C)\n{find}\n"
+    )
+    said = prefix.configure(source, source / "build")
+    return Path(re.search(r"^-- plugin (.+)$", said, re.MULTILINE)[1])
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[tuple[str, ...]]:
+    """The table, as it is filled."""
+    return []
 
 
 def values(found: Answer) -> np.ndarray:
@@ -46,25 +61,40 @@ def values(found: Answer) -> np.ndarray:
     return found.values
 
 
-def test_one_table(languages, tmp_path, record_property):
-    """Same calls, same bits; through a domain's ghosts, up to rounding."""
-    rows = []
+def test_one_table(languages, plugin, tmp_path, rows):
+    """Same calls, same bits; through ghosts, a host's own or LAMMPS', up to rounding."""
     for name, atoms in STRUCTURES.items():
         structure = written(atoms, tmp_path / "structure.txt")
         expected = values(languages["C"]("structures", structure, "precision=double"))
         assert len(expected) == 10 + 3 * len(atoms)
         scale = max(1.0, np.abs(expected[1:]).max())
-        for language_name, compute in languages.items():
+        for who, compute in languages.items():
             found = values(compute("structures", structure, "precision=double"))
-            assert (found == expected).all(), f"{name} in {language_name}"
+            assert (found == expected).all(), f"{name} in {who}"
             ghosts = values(compute("domain", structure, "precision=double"))
             off = np.abs(ghosts - expected)
-            rows.append((name, language_name, found[0], np.abs(found - expected).max(), off[0], off[1:].max()))
-            assert off[0] <= ROUNDING * abs(expected[0]), f"{name} in {language_name}"
-            assert off[1:].max() <= ROUNDING * scale, f"{name} in {language_name}"
-    print("structure   language         energy / eV  from C   domain: energy  forces, virial")
-    for name, who, energy, same, energy_off, off in rows:
-        print(f"{name:11} {who:8} {energy:19.12f} {same:7.0e} {energy_off:15.0e} {off:15.0e}")
+            rows.append((who, name, f"{found[0]:.12f}", "the same bits", f"{off[0]:.0e}", f"{off[1:].max():.0e}"))
+            assert off[0] <= ROUNDING * abs(expected[0]), f"{name} in {who}"
+            assert off[1:].max() <= ROUNDING * scale, f"{name} in {who}"
+        if plugin:
+            found = lammps_plugin.compute(plugin, atoms, tmp_path)
+            right = np.concatenate([expected[:-9], expected[-9:][lammps_plugin.SIX]])
+            off = np.abs(found - right)
+            rows.append(("LAMMPS", name, f"{found[0]:.12f}", "-", f"{off[0]:.0e}", f"{off[1:].max():.0e}"))
+            assert off[0] <= ROUNDING * abs(expected[0]), f"{name} in LAMMPS"
+            assert off[1:].max() <= ROUNDING * scale, f"{name} in LAMMPS"
+    print()
+    for row in (("language", "structure", "energy / eV", "own neighbours", "ghosts: energy", "forces, virial"), *rows):
+        print("{:10}{:12}{:>20}{:>16}{:>16}{:>16}".format(*row))
+
+
+@pytest.mark.parametrize("who", ["C", "C++", "Fortran", "Python", "LAMMPS"])
+def test_is_in_the_table(languages, plugin, rows, who):
+    if who == "Fortran" and who not in languages:
+        pytest.skip("gfortran is not installed: the table has no Fortran")
+    if who == "LAMMPS" and plugin is None:
+        pytest.skip("LAMMPS is not installed (pip install 'lammps[mpi]'): the table has no LAMMPS")
+    assert sum(row[0] == who for row in rows) == len(STRUCTURES)
 
 
 def test_single_precision(languages, tmp_path):
