@@ -9,9 +9,14 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use common::random_model::RandomModel;
+use common::random_priors::{
+    By, KINDS, load, one_prior, random_molecule, random_terms, random_types,
+};
 use common::random_system::{random_box, random_system};
+use common::small_model::small_model;
 use common::system::{ALL, System};
 use fastrand::Rng;
+use flashschnet::dynamics::{Integrator, Settings, Simulation};
 use flashschnet::model::Model;
 use flashschnet::potential::{Filters, Options, Potential, Precision, Structures, neighbor_list};
 
@@ -149,6 +154,63 @@ fn nothing_is_allocated_while_the_list_is_kept() {
                 let times = taken(&mut potential, system, 10);
                 assert_eq!(times, 0, "case {number}, {precision:?}, {filters:?}");
             }
+        }
+    }
+}
+
+/// Water with a network and priors, and many molecules of every kind of prior.
+#[test]
+fn priors_and_steps_of_dynamics_allocate_nothing() {
+    let _alone = ALONE.lock();
+    let water = Model::from_bytes("water", &small_model().bytes()).expect("a model");
+    let types: Vec<i32> = [8, 1, 1].repeat(4);
+    let molecule = [[0.0; 3], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]];
+    let positions: Vec<[f64; 3]> = molecule.repeat(4);
+    let structures = Structures {
+        offsets: &[0, 3, 6, 9, 12],
+        positions: &positions,
+        types: &types,
+        cells: &[],
+        periodic: &[],
+        excluded: None,
+        topologies: None,
+    };
+    let settings = Settings {
+        integrator: Integrator::Langevin { friction: 1.0 },
+        timestep: 1e-4,
+        seed: 1,
+        thermal: &[0.01, 0.011, 0.012, 0.013],
+        masses: None,
+        velocities: None,
+        streams: None,
+        exchange_interval: 2,
+        ladders: None,
+        largest_step: None,
+    };
+    let mut potential = potential(&Arc::new(water), Precision::Double, Filters::Exact, 1);
+    let mut simulation =
+        Simulation::new(&mut potential, &structures, &settings).expect("a simulation");
+    // Exchanged configurations need new lists, which grow to the largest seen.
+    simulation.run(&mut potential, 40).expect("steps");
+    let rounds = (0..10).map(|_| {
+        let before = TAKEN.load(Relaxed);
+        simulation.run(&mut potential, 20).expect("steps");
+        TAKEN.load(Relaxed) - before
+    });
+    // The program that runs the tests takes some too, now and then: not in every round.
+    assert_eq!(rounds.min(), Some(0));
+    assert!(simulation.pairs().iter().any(|pair| pair.accepted > 0));
+
+    let mut rng = Rng::with_seed(4);
+    for kind in &KINDS {
+        for by in [By::Term, By::Type] {
+            let terms = random_terms(&mut rng, 5, kind.1, 6);
+            let types = random_types(&mut rng, 5);
+            let model = load(&one_prior(&mut rng, kind, by, &[(types.clone(), terms)]));
+            let system = random_molecule(&mut rng, &types);
+            let mut potential = self::potential(&model, Precision::Double, Filters::Exact, 1);
+            let least = (0..5).map(|_| taken(&mut potential, &system, 10)).min();
+            assert_eq!(least, Some(0), "{}", kind.0);
         }
     }
 }
