@@ -226,6 +226,16 @@ def test_the_command_says_so_in_one_line(tmp_path: Path, config):
     assert "2 betas or temperatures for 1 structures" in refused(tmp_path, config)
 
 
+@pytest.mark.parametrize("missing", ["yaml", "tqdm", "mdtraj"])
+def test_a_missing_package_is_named(tmp_path: Path, config, capsys, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert cli.main(["simulate", str(written(tmp_path, config)), "--out", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().err
+    assert missing in said
+    assert said.endswith("pip install 'flashschnet[simulate]' brings what simulations need\n")
+    assert said.count("\n") == 1
+
+
 def test_mlcg_wraps_its_keys(config):
     inner = config["simulation"]
     config["simulation"] = {"class_path": "mlcg.simulation.PTSimulation", "init_args": inner}
