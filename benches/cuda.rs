@@ -78,7 +78,7 @@ impl Device for Timed {
         self.gpu.limits()
     }
 
-    fn load(&mut self, source: &str, shared: &[(Kernel, u32)]) -> Result<()> {
+    fn load(&self, source: &str, shared: &[(Kernel, u32)]) -> Result<usize> {
         self.gpu.load(source, shared)
     }
 
@@ -102,15 +102,9 @@ impl Device for Timed {
         self.timed("fill", |gpu| gpu.fill(to, byte, bytes))
     }
 
-    fn launch(
-        &self,
-        kernel: Kernel,
-        launch: Launch,
-        system: &cuda::System,
-        block: u32,
-    ) -> Result<()> {
-        self.timed(kernel.name(), |gpu| {
-            gpu.launch(kernel, launch, system, block)
+    fn launch(&self, launch: Launch, system: &cuda::System, block: u32) -> Result<()> {
+        self.timed(launch.kernel.name(), |gpu| {
+            gpu.launch(launch, system, block)
         })
     }
 }
@@ -285,29 +279,52 @@ fn main() {
     one.measure("half table", Filters::Half(&coarse), |_| ());
     if rest.iter().any(|word| word == "variants") {
         let variants: &[Variant] = &[
-            ("32 lanes x 4", |t| (t.group, t.lane_channels) = (32, 4)),
-            ("32 lanes x 2", |t| (t.group, t.lane_channels) = (32, 2)),
-            ("8 lanes x 4", |t| (t.group, t.lane_channels) = (8, 4)),
-            ("16 lanes x 2", |t| (t.group, t.lane_channels) = (16, 2)),
             ("ahead 2, 1", |t| (t.ahead, t.ahead_back) = (2, 1)),
-            ("ahead 8, 4", |t| (t.ahead, t.ahead_back) = (8, 4)),
-            ("128 threads", |t| t.row_threads = 128),
-            ("512 threads", |t| t.row_threads = 512),
-            ("256 threads, 4 blocks", |t| t.row_blocks = 4),
-            ("4 dense rows", |t| t.dense_rows = 4),
+            ("ahead 1, 1", |t| (t.ahead, t.ahead_back) = (1, 1)),
+            ("always loaded, ahead 1, 1", |t| {
+                (t.reuse, t.ahead, t.ahead_back) = (false, 1, 1);
+            }),
+            ("always loaded, ahead 2, 2", |t| {
+                (t.reuse, t.ahead, t.ahead_back) = (false, 2, 2);
+            }),
+            ("ahead 2, 1, 6 blocks", |t| {
+                (t.ahead, t.ahead_back, t.row_blocks) = (2, 1, 6);
+            }),
+            ("always loaded, ahead 1, 1, 6 blocks", |t| {
+                (t.reuse, t.ahead, t.ahead_back, t.row_blocks) = (false, 1, 1, 6);
+            }),
+            ("32 lanes x 2, ahead 2, 1, 8 blocks", |t| {
+                (t.lane_channels, t.ahead, t.ahead_back, t.row_blocks) = (2, 2, 1, 8);
+            }),
+            ("32 lanes x 2, always, 2, 2, 6 blocks", |t| {
+                (
+                    t.lane_channels,
+                    t.reuse,
+                    t.ahead,
+                    t.ahead_back,
+                    t.row_blocks,
+                ) = (2, false, 2, 2, 6);
+            }),
+            ("64 threads, ahead 2, 1", |t| {
+                (t.row_threads, t.ahead, t.ahead_back) = (64, 2, 1);
+            }),
         ];
         for (what, adjust) in variants {
             many.measure(what, Filters::Table(&tables), *adjust);
         }
-        for (what, adjust) in &variants[..4] {
+        for (what, adjust) in &variants[..7] {
             many.measure(&format!("half {what}"), Filters::Half(&coarse), *adjust);
         }
-        one.measure("2 dense rows, 8 lanes x 4", Filters::Table(&tables), |t| {
-            (t.dense_rows, t.group, t.lane_channels) = (2, 8, 4);
-        });
-        one.measure("1 dense row, 16 lanes x 2", Filters::Table(&tables), |t| {
-            (t.dense_rows, t.group, t.lane_channels) = (1, 16, 2);
-        });
+        let variants: &[Variant] = &[
+            ("4 parts", |t| (t.parts, t.row_threads) = (4, 128)),
+            ("16 parts", |t| (t.parts, t.row_threads) = (16, 512)),
+            ("8 parts of 32 lanes x 2", |t| t.lane_channels = 2),
+            ("1 dense row", |t| t.dense_rows = 1),
+            ("4 dense rows", |t| t.dense_rows = 4),
+        ];
+        for (what, adjust) in variants {
+            one.measure(what, Filters::Table(&tables), *adjust);
+        }
     }
     many.measure::<f32>("single exact", Filters::Exact, |_| ());
     one.measure::<f32>("single exact", Filters::Exact, |_| ());

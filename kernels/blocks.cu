@@ -8,22 +8,22 @@ KERNEL(update, DENSE_THREADS, 1)
         return;
     }
     SHARED(Real, memory);
-    Real* one = memory + warp_id() * (2 * DENSE_ROWS * BLOCK_WIDTH);
+    Real* one = memory + rows.team * (2 * DENSE_ROWS * BLOCK_WIDTH);
     Real* other = one + DENSE_ROWS * BLOCK_WIDTH;
     const Real* weights = block_weights(s, block);
     Real* z = s.z + static_cast<unsigned long long>(block) * s.owned * FEATURE_STRIDE;
 
-    fetch<DENSE_ROWS, BLOCK_WIDTH, FILTER_STRIDE>(s.m, rows.first, rows.count, one);
-    product<DENSE_ROWS, BLOCK_WIDTH, F2out, false>(one, weights, [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
-        const Pack<4> b = bias<F2out>(weights, column);
+    fetch<Dense, DENSE_ROWS, BLOCK_WIDTH, FILTER_STRIDE>(s.m, rows.first, rows.count, one);
+    product<Dense, DENSE_ROWS, BLOCK_WIDTH, F2out, false>(one, weights, [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
+        const Columns b = bias<F2out, DENSE_COLUMNS>(weights, column);
 #pragma unroll
         for (int row = 0; row < DENSE_ROWS; ++row) {
             const unsigned atom = rows.first + row;
             const Real weight = row < rows.count ? message_weight(s, atom) : Real(0);
-            Pack<4> before;
-            Pack<4> after;
+            Columns before;
+            Columns after;
 #pragma unroll
-            for (int v = 0; v < 4; ++v) {
+            for (int v = 0; v < DENSE_COLUMNS; ++v) {
                 Real slope;
                 before.v[v] = weight * sum[row][v] + b.v[v];
                 activation<ACTIVATION>(before.v[v], after.v[v], slope);
@@ -34,15 +34,15 @@ KERNEL(update, DENSE_THREADS, 1)
             store(other + row * BLOCK_WIDTH + column, after);
         }
     });
-    product<DENSE_ROWS, BLOCK_WIDTH, Mix, false>(other, weights, [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
-        const Pack<4> b = bias<Mix>(weights, column);
+    product<Dense, DENSE_ROWS, BLOCK_WIDTH, Mix, false>(other, weights, [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
+        const Columns b = bias<Mix, DENSE_COLUMNS>(weights, column);
 #pragma unroll
         for (int row = 0; row < DENSE_ROWS; ++row) {
             if (row < rows.count) {
                 Real* at = s.x + static_cast<unsigned long long>(rows.first + row) * FEATURE_STRIDE + column;
-                Pack<4> x = load<4>(at);
+                Columns x = load<DENSE_COLUMNS>(at);
 #pragma unroll
-                for (int v = 0; v < 4; ++v) {
+                for (int v = 0; v < DENSE_COLUMNS; ++v) {
                     x.v[v] += sum[row][v] + b.v[v];
                 }
                 store(at, x);
@@ -54,14 +54,14 @@ KERNEL(update, DENSE_THREADS, 1)
         return;
     }
     Real* y = s.y + static_cast<unsigned long long>(block + 1) * s.rows * FILTER_STRIDE;
-    product<DENSE_ROWS, BLOCK_WIDTH, In2f, false>(
-        one, block_weights(s, block + 1), [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
+    product<Dense, DENSE_ROWS, BLOCK_WIDTH, In2f, false>(
+        one, block_weights(s, block + 1), [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
 #pragma unroll
             for (int row = 0; row < DENSE_ROWS; ++row) {
                 if (row < rows.count) {
-                    Pack<4> out;
+                    Columns out;
 #pragma unroll
-                    for (int v = 0; v < 4; ++v) {
+                    for (int v = 0; v < DENSE_COLUMNS; ++v) {
                         out.v[v] = sum[row][v];
                     }
                     store(y + static_cast<unsigned long long>(rows.first + row) * FILTER_STRIDE + column, out);
@@ -77,15 +77,15 @@ __device__ __forceinline__ void message_gradient(
 {
     const Real* weights = block_weights(s, block);
     const Real* z = s.z + static_cast<unsigned long long>(block) * s.owned * FEATURE_STRIDE;
-    product<DENSE_ROWS, WIDTH, Mix, true>(gradient, weights, [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
+    product<Dense, DENSE_ROWS, WIDTH, Mix, true>(gradient, weights, [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
 #pragma unroll
         for (int row = 0; row < DENSE_ROWS; ++row) {
-            Pack<4> out = {};
+            Columns out = {};
             if (row < rows.count) {
-                const Pack<4> before =
-                    load<4>(z + static_cast<unsigned long long>(rows.first + row) * FEATURE_STRIDE + column);
+                const Columns before =
+                    load<DENSE_COLUMNS>(z + static_cast<unsigned long long>(rows.first + row) * FEATURE_STRIDE + column);
 #pragma unroll
-                for (int v = 0; v < 4; ++v) {
+                for (int v = 0; v < DENSE_COLUMNS; ++v) {
                     Real value;
                     Real slope;
                     activation<ACTIVATION>(before.v[v], value, slope);
@@ -95,15 +95,15 @@ __device__ __forceinline__ void message_gradient(
             store(scratch + row * WIDTH + column, out);
         }
     });
-    product<DENSE_ROWS, WIDTH, F2out, true>(scratch, weights, [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
+    product<Dense, DENSE_ROWS, WIDTH, F2out, true>(scratch, weights, [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
 #pragma unroll
         for (int row = 0; row < DENSE_ROWS; ++row) {
             if (row < rows.count) {
                 const unsigned atom = rows.first + row;
                 const Real weight = message_weight(s, atom);
-                Pack<4> out;
+                Columns out;
 #pragma unroll
-                for (int v = 0; v < 4; ++v) {
+                for (int v = 0; v < DENSE_COLUMNS; ++v) {
                     out.v[v] = weight * sum[row][v];
                 }
                 store(s.g + static_cast<unsigned long long>(atom) * FILTER_STRIDE + column, out);
@@ -120,20 +120,20 @@ KERNEL(descend, DENSE_THREADS, 1)
         return;
     }
     SHARED(Real, memory);
-    Real* one = memory + warp_id() * (2 * DENSE_ROWS * BLOCK_WIDTH);
+    Real* one = memory + rows.team * (2 * DENSE_ROWS * BLOCK_WIDTH);
     Real* other = one + DENSE_ROWS * BLOCK_WIDTH;
-    fetch<DENSE_ROWS, BLOCK_WIDTH, FILTER_STRIDE>(s.m, rows.first, rows.count, one);
-    product<DENSE_ROWS, BLOCK_WIDTH, In2f, true>(
-        one, block_weights(s, block), [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
+    fetch<Dense, DENSE_ROWS, BLOCK_WIDTH, FILTER_STRIDE>(s.m, rows.first, rows.count, one);
+    product<Dense, DENSE_ROWS, BLOCK_WIDTH, In2f, true>(
+        one, block_weights(s, block), [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
 #pragma unroll
             for (int row = 0; row < DENSE_ROWS; ++row) {
-                Pack<4> gradient = {};
+                Columns gradient = {};
                 if (row < rows.count) {
                     Real* at =
                         s.gradient + static_cast<unsigned long long>(rows.first + row) * FEATURE_STRIDE + column;
-                    gradient = load<4>(at);
+                    gradient = load<DENSE_COLUMNS>(at);
 #pragma unroll
-                    for (int v = 0; v < 4; ++v) {
+                    for (int v = 0; v < DENSE_COLUMNS; ++v) {
                         gradient.v[v] += sum[row][v];
                     }
                     store(at, gradient);

@@ -71,8 +71,8 @@ __device__ __forceinline__ Real* filter_layers(const Real* weights, Real* in, Re
 {
     using Layer = FilterLayer<LAYER>;
     constexpr int ROWS = SLOPES ? 2 * PAIRS : PAIRS;
-    product<ROWS, FILTER_WIDTH, Layer, false>(in, weights, [&](int column, const Real(&sum)[ROWS][4]) {
-        const Pack<4> b = bias<Layer>(weights, column);
+    product<Team<WARP, 4>, ROWS, FILTER_WIDTH, Layer, false>(in, weights, [&](int column, const Real(&sum)[ROWS][4]) {
+        const Pack<4> b = bias<Layer, 4>(weights, column);
 #pragma unroll
         for (int pair = 0; pair < PAIRS; ++pair) {
             Pack<4> value;

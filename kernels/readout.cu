@@ -4,6 +4,9 @@
 KERNEL(start, START_THREADS, 1)
 {
     const unsigned long long at = static_cast<unsigned long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (at == 0) {
+        *s.coincident = ~0ull;
+    }
     const unsigned long long row = at / START_COLUMNS;
     const int column = static_cast<int>(at % START_COLUMNS) * 4;
     if (row >= s.rows) {
@@ -24,8 +27,8 @@ template <int LAYER, class Output>
 __device__ __forceinline__ void readout_forward(const Real* weights, Real* in, Real* free, Real* before, Output output)
 {
     using Layer = ReadoutLayer<LAYER>;
-    product<DENSE_ROWS, READOUT_WIDTH, Layer, false>(in, weights, [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
-        const Pack<4> b = bias<Layer>(weights, column);
+    product<Dense, DENSE_ROWS, READOUT_WIDTH, Layer, false>(in, weights, [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
+        const Columns b = bias<Layer, DENSE_COLUMNS>(weights, column);
 #pragma unroll
         for (int row = 0; row < DENSE_ROWS; ++row) {
             if constexpr (LAYER + 1 == READOUT_LAYERS) {
@@ -33,10 +36,10 @@ __device__ __forceinline__ void readout_forward(const Real* weights, Real* in, R
                     output(row, sum[row][0] + b.v[0]);
                 }
             } else {
-                Pack<4> z;
-                Pack<4> after;
+                Columns z;
+                Columns after;
 #pragma unroll
-                for (int v = 0; v < 4; ++v) {
+                for (int v = 0; v < DENSE_COLUMNS; ++v) {
                     Real slope;
                     z.v[v] = sum[row][v] + b.v[v];
                     activation<READOUT_ACTIVATION>(z.v[v], after.v[v], slope);
@@ -56,15 +59,15 @@ template <int LAYER>
 __device__ __forceinline__ Real* readout_backward(const Real* weights, Real* in, Real* free, const Real* before)
 {
     using Layer = ReadoutLayer<LAYER>;
-    product<DENSE_ROWS, READOUT_WIDTH, Layer, true>(in, weights, [&](int column, const Real(&sum)[DENSE_ROWS][4]) {
+    product<Dense, DENSE_ROWS, READOUT_WIDTH, Layer, true>(in, weights, [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
 #pragma unroll
         for (int row = 0; row < DENSE_ROWS; ++row) {
-            Pack<4> out;
+            Columns out;
             if constexpr (LAYER > 0) {
                 using Below = ReadoutLayer<LAYER - 1>;
-                const Pack<4> z = load<4>(before + row * READOUT_HIDDEN + Below::COLUMN + column);
+                const Columns z = load<DENSE_COLUMNS>(before + row * READOUT_HIDDEN + Below::COLUMN + column);
 #pragma unroll
-                for (int v = 0; v < 4; ++v) {
+                for (int v = 0; v < DENSE_COLUMNS; ++v) {
                     Real value;
                     Real slope;
                     activation<READOUT_ACTIVATION>(z.v[v], value, slope);
@@ -72,7 +75,7 @@ __device__ __forceinline__ Real* readout_backward(const Real* weights, Real* in,
                 }
             } else {
 #pragma unroll
-                for (int v = 0; v < 4; ++v) {
+                for (int v = 0; v < DENSE_COLUMNS; ++v) {
                     out.v[v] = sum[row][v];
                 }
             }
@@ -105,10 +108,10 @@ KERNEL(readout, DENSE_THREADS, 1)
         return;
     }
     SHARED(Real, memory);
-    Real* one = memory + warp_id() * (DENSE_ROWS * (2 * READOUT_WIDTH + READOUT_HIDDEN));
+    Real* one = memory + rows.team * (DENSE_ROWS * (2 * READOUT_WIDTH + READOUT_HIDDEN));
     Real* other = one + DENSE_ROWS * READOUT_WIDTH;
     Real* before = other + DENSE_ROWS * READOUT_WIDTH;
-    fetch<DENSE_ROWS, READOUT_WIDTH, FEATURE_STRIDE>(s.x, rows.first, rows.count, one);
+    fetch<Dense, DENSE_ROWS, READOUT_WIDTH, FEATURE_STRIDE>(s.x, rows.first, rows.count, one);
     readout_forward<0>(s.weights, one, other, before, [&](int row, Real output) {
         if (row < rows.count) {
             const unsigned atom = rows.first + row;
@@ -119,20 +122,21 @@ KERNEL(readout, DENSE_THREADS, 1)
     if (block == 0) {
         return;
     }
-    if (lane_id() < ROW_PAD) {
+    if (Dense::member() < ROW_PAD) {
 #pragma unroll
         for (int row = 0; row < DENSE_ROWS; ++row) {
-            const bool there = lane_id() == 0 && row < rows.count;
-            one[row * READOUT_WIDTH + lane_id()] =
+            const bool there = Dense::member() == 0 && row < rows.count;
+            one[row * READOUT_WIDTH + Dense::member()] =
                 there ? static_cast<Real>(SCALE * energy_weight(s, rows.first + row)) : Real(0);
         }
     }
-    __syncwarp();
+    Dense::sync();
     Real* gradient = readout_backward<READOUT_LAYERS - 1>(s.weights, one, other, before);
     Real* scratch = gradient == one ? other : one;
 #pragma unroll
     for (int row = 0; row < DENSE_ROWS; ++row) {
-        for (int column = 4 * lane_id(); row < rows.count && column < FEATURE_STRIDE; column += 4 * WARP) {
+        for (int column = 4 * Dense::member(); row < rows.count && column < FEATURE_STRIDE;
+             column += 4 * Dense::THREADS) {
             store(s.gradient + static_cast<unsigned long long>(rows.first + row) * FEATURE_STRIDE + column,
                 load<4>(gradient + row * READOUT_WIDTH + column));
         }

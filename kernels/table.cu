@@ -1,32 +1,47 @@
 // Messages and their gradients with filters from tables: gather, filter, multiply and reduce.
 //
-// A few lanes take a row, several rows a warp: GROUP lanes of LANE_CHANNELS channels each make a slice. A row's pairs are in the
-// order of the intervals, so that the coefficients stay in registers from pair to pair and are loaded only when the
-// interval changes.
+// A few lanes take a row: GROUP lanes of LANE_CHANNELS channels each make a slice. PARTS such groups share a row's pairs where rows
+// are few. The pairs are in the order of the intervals; a batch of them is loaded at once, well ahead, and handed around
+// through shared memory.
 
 using Channels = Pack<LANE_CHANNELS>;
 
-/// The row and the channels of a lane.
+/// The row, channels and pairs of a lane.
 struct Place {
     unsigned row;
     int channel;
-    /// Pairs of the row; none if there is no such row or channel.
-    int count;
+    /// Whether there is such a row and channel.
+    bool there;
+    /// Which of the groups that share the row.
+    int part;
+    /// The first pair, and how many: none if there is no such row.
     unsigned long long first;
+    int count;
 
     __device__ __forceinline__ Place(const System& s, unsigned rows)
     {
-        row = blockIdx.x * (blockDim.x / GROUP) + threadIdx.x / GROUP;
+        const unsigned group = threadIdx.x / GROUP;
+        row = blockIdx.x * (blockDim.x / (GROUP * PARTS)) + group / PARTS;
+        part = group % PARTS;
         channel = (blockIdx.y * GROUP + threadIdx.x % GROUP) * LANE_CHANNELS;
-        const bool there = row < rows && channel < FILTER_STRIDE;
-        first = there ? s.starts[row] : 0;
-        count = there ? s.counts[row] : 0;
-        row = there ? row : 0;
-        channel = there ? channel : 0;
+        there = row < rows && channel < FILTER_STRIDE;
+        first = 0;
+        count = 0;
+        // All lanes of a group go through its pairs together, also those that have no channel.
+        if (row < rows) {
+            const int all = s.counts[row];
+            const int begin = all * part / PARTS;
+            first = s.starts[row] + begin;
+            count = all * (part + 1) / PARTS - begin;
+        }
     }
+
+    /// The row, or one that there is.
+    __device__ __forceinline__ unsigned some_row() const { return there ? row : 0; }
+    __device__ __forceinline__ int some_channel() const { return there ? channel : 0; }
 };
 
-/// The most pairs that any row of the warp has.
+/// The most pairs that any group of the warp has.
 __device__ __forceinline__ int longest(int count)
 {
 #pragma unroll
@@ -35,6 +50,27 @@ __device__ __forceinline__ int longest(int count)
         count = other > count ? other : count;
     }
     return count;
+}
+
+/// Adds the numbers of the groups that share a row, in their order, to the first of them.
+template <int N>
+__device__ __forceinline__ Pack<N> add_parts(Pack<N> sum, const Place& place, Real* memory)
+{
+    if constexpr (PARTS > 1) {
+        __syncthreads();
+        store(memory + threadIdx.x * N, sum);
+        __syncthreads();
+        if (place.part == 0) {
+            for (int part = 1; part < PARTS; ++part) {
+                const Pack<N> other = load<N>(memory + (threadIdx.x + part * GROUP) * N);
+#pragma unroll
+                for (int v = 0; v < N; ++v) {
+                    sum.v[v] += other.v[v];
+                }
+            }
+        }
+    }
+    return sum;
 }
 
 /// The polynomials of this lane's channels in one interval.
@@ -96,136 +132,170 @@ __device__ __forceinline__ const Real* block_y(const System& s, int block)
     return s.y + static_cast<unsigned long long>(block) * s.rows * FILTER_STRIDE;
 }
 
-/// Σ y ∘ W over the pairs of a row; rows of y are STRIDE apart, and the first is that of atom `base`.
-template <int STRIDE>
-__device__ __forceinline__ Channels receive_row(
-    const System& s, const Place& place, const Stored* table, const Real* y, unsigned base)
+/// m = Σ y ∘ W.
+KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
 {
+    __shared__ Edge staged[ROW_THREADS];
+    SHARED(Real, memory);
+    const Place place(s, s.owned);
+    const Stored* table = block_table(s, block, place.some_channel());
+    const Real* y = block_y(s, block) + place.some_channel();
     const Edge* edges = s.edges + place.first;
+    const Edge* group = staged + threadIdx.x / GROUP * GROUP;
+    const int member = threadIdx.x % GROUP;
     const int most = longest(place.count);
     Channels sum = {};
-    Polynomials filter = {};
+    Polynomials filter[REUSE ? 1 : AHEAD] = {};
     int interval = -1;
-    for (int first = 0; first < most; first += AHEAD) {
-        // Several loads are under way before the first is used.
-        Edge edge[AHEAD];
-        Channels other[AHEAD];
-#pragma unroll
-        for (int k = 0; k < AHEAD; ++k) {
-            edge[k] = {base, 0, 0};
-            if (first + k < place.count) {
-                edge[k] = edges[first + k];
-            }
+    Edge next = {place.some_row(), 0, 0};
+    if (member < place.count) {
+        next = edges[member];
+    }
+    for (int batch = 0; batch < most; batch += GROUP) {
+        __syncwarp();
+        staged[threadIdx.x] = next;
+        __syncwarp();
+        if (batch + GROUP + member < place.count) {
+            next = edges[batch + GROUP + member];
         }
+        const int here = most - batch < GROUP ? most - batch : GROUP;
+        for (int first = 0; first < here; first += AHEAD) {
+            // Several loads are under way before the first is used.
+            Channels other[AHEAD];
+            Edge edge[AHEAD];
 #pragma unroll
-        for (int k = 0; k < AHEAD; ++k) {
-            other[k] = load<LANE_CHANNELS>(y + (edge[k].other - base) * static_cast<unsigned long long>(STRIDE));
-        }
-#pragma unroll
-        for (int k = 0; k < AHEAD; ++k) {
-            if (first + k < place.count) {
-                if (edge[k].interval != interval) {
-                    interval = edge[k].interval;
-                    filter.load_from(table, interval);
+            for (int k = 0; k < AHEAD; ++k) {
+                edge[k] = group[(first + k) % GROUP];
+                other[k] = load<LANE_CHANNELS>(y + static_cast<unsigned long long>(edge[k].other) * FILTER_STRIDE);
+                if constexpr (!REUSE) {
+                    filter[k].load_from(table, edge[k].interval);
                 }
+            }
 #pragma unroll
-                for (int v = 0; v < LANE_CHANNELS; ++v) {
-                    sum.v[v] += other[k].v[v] * filter.value(v, edge[k].t);
+            for (int k = 0; k < AHEAD; ++k) {
+                if (batch + first + k < place.count) {
+                    if (REUSE && edge[k].interval != interval) {
+                        interval = edge[k].interval;
+                        filter[0].load_from(table, interval);
+                    }
+#pragma unroll
+                    for (int v = 0; v < LANE_CHANNELS; ++v) {
+                        sum.v[v] += other[k].v[v] * filter[REUSE ? 0 : k].value(v, edge[k].t);
+                    }
                 }
             }
         }
     }
-    return sum;
-}
-
-/// m = Σ y ∘ W.
-KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
-{
-    const Place place(s, s.owned);
-    const Channels sum = receive_row<FILTER_STRIDE>(
-        s, place, block_table(s, block, place.channel), block_y(s, block) + place.channel, 0);
-    const unsigned row = blockIdx.x * (blockDim.x / GROUP) + threadIdx.x / GROUP;
-    const int channel = (blockIdx.y * GROUP + threadIdx.x % GROUP) * LANE_CHANNELS;
-    if (row < s.owned && channel < FILTER_STRIDE) {
-        store(s.m + static_cast<unsigned long long>(row) * FILTER_STRIDE + channel, table_scaled(s, block, channel, sum));
+    sum = add_parts(sum, place, memory);
+    if (place.there && place.part == 0) {
+        store(s.m + static_cast<unsigned long long>(place.row) * FILTER_STRIDE + place.channel,
+            table_scaled(s, block, place.channel, sum));
     }
 }
 
 /// dE/dy = Σ g ∘ W of a row, and the force on it by both directions of its pairs.
-template <bool VIRIALS, int STRIDE>
-__device__ __forceinline__ Channels send_row(const System& s, int block, const Place& place, const Stored* table,
-    const Real* y, const Real* g, unsigned base, Pull<VIRIALS>& pull)
-{
-    const Edge* edges = s.edges + place.first;
-    const Arm* arms = s.arms + place.first;
-    const int most = longest(place.count);
-    const unsigned long long own = (place.row - base) * static_cast<unsigned long long>(STRIDE);
-    const Channels own_y = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(y + own));
-    const Channels own_g = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(g + own));
-    Channels sum = {};
-    Polynomials filter = {};
-    int interval = -1;
-    for (int first = 0; first < most; first += AHEAD_BACK) {
-        Edge edge[AHEAD_BACK];
-        Channels other_y[AHEAD_BACK];
-        Channels other_g[AHEAD_BACK];
-#pragma unroll
-        for (int k = 0; k < AHEAD_BACK; ++k) {
-            edge[k] = {base, 0, 0};
-            if (first + k < place.count) {
-                edge[k] = edges[first + k];
-            }
-        }
-#pragma unroll
-        for (int k = 0; k < AHEAD_BACK; ++k) {
-            const unsigned long long other = (edge[k].other - base) * static_cast<unsigned long long>(STRIDE);
-            other_y[k] = load<LANE_CHANNELS>(y + other);
-            other_g[k] = load<LANE_CHANNELS>(g + other);
-        }
-#pragma unroll
-        for (int k = 0; k < AHEAD_BACK; ++k) {
-            if (first + k < place.count) {
-                if (edge[k].interval != interval) {
-                    interval = edge[k].interval;
-                    filter.load_from(table, interval);
-                }
-                const Real t = edge[k].t;
-                Real powers[ORDER];
-                Real power = 1;
-#pragma unroll
-                for (int p = 1; p < ORDER; ++p) {
-                    powers[p] = p * power;
-                    power *= t;
-                }
-                Real slope = 0;
-#pragma unroll
-                for (int v = 0; v < LANE_CHANNELS; ++v) {
-                    const Real gradient = other_g[k].v[v];
-                    const Real product = gradient * own_y.v[v] + own_g.v[v] * other_y[k].v[v];
-                    slope += product * filter.slope(v, powers);
-                    sum.v[v] += gradient * filter.value(v, t);
-                }
-                pull.add(arms[first + k], slope);
-            }
-        }
-    }
-    return sum;
-}
-
 template <bool VIRIALS>
 __device__ __forceinline__ void send_rows(const System& s, int block)
 {
+    __shared__ Edge staged[ROW_THREADS];
+    __shared__ Arm staged_arms[ROW_THREADS];
+    SHARED(Real, memory);
     const Place place(s, s.rows);
-    Pull<VIRIALS> pull;
-    const Channels sum = send_row<VIRIALS, FILTER_STRIDE>(s, block, place, block_table(s, block, place.channel),
-        block_y(s, block) + place.channel, s.g + place.channel, 0, pull);
-    const unsigned row = blockIdx.x * (blockDim.x / GROUP) + threadIdx.x / GROUP;
-    const int channel = (blockIdx.y * GROUP + threadIdx.x % GROUP) * LANE_CHANNELS;
-    if (block > 0 && row < s.rows && channel < FILTER_STRIDE) {
-        store(s.m + static_cast<unsigned long long>(row) * FILTER_STRIDE + channel, table_scaled(s, block, channel, sum));
+    const Stored* table = block_table(s, block, place.some_channel());
+    const Real* y = block_y(s, block) + place.some_channel();
+    const Real* g = s.g + place.some_channel();
+    const Edge* edges = s.edges + place.first;
+    const Arm* arms = s.arms + place.first;
+    const int base = threadIdx.x / GROUP * GROUP;
+    const int member = threadIdx.x % GROUP;
+    const int most = longest(place.count);
+    const unsigned long long own = static_cast<unsigned long long>(place.some_row()) * FILTER_STRIDE;
+    // Zero where there is no channel, so that nothing is added to the forces.
+    Channels own_y = {};
+    Channels own_g = {};
+    if (place.there) {
+        own_y = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(y + own));
+        own_g = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(g + own));
     }
-    pull.template finish<GROUP>(
-        s, static_cast<unsigned long long>(blockIdx.y) * s.rows + row, row < s.rows, block == BLOCKS - 1);
+    Pull<VIRIALS> pull;
+    Channels sum = {};
+    Polynomials filter[REUSE ? 1 : AHEAD_BACK] = {};
+    int interval = -1;
+    Edge next = {place.some_row(), 0, 0};
+    Arm next_arm = {};
+    if (member < place.count) {
+        next = edges[member];
+        next_arm = arms[member];
+    }
+    for (int batch = 0; batch < most; batch += GROUP) {
+        __syncwarp();
+        staged[threadIdx.x] = next;
+        staged_arms[threadIdx.x] = next_arm;
+        __syncwarp();
+        if (batch + GROUP + member < place.count) {
+            next = edges[batch + GROUP + member];
+            next_arm = arms[batch + GROUP + member];
+        }
+        const int here = most - batch < GROUP ? most - batch : GROUP;
+        for (int first = 0; first < here; first += AHEAD_BACK) {
+            Edge edge[AHEAD_BACK];
+            Channels other_y[AHEAD_BACK];
+            Channels other_g[AHEAD_BACK];
+#pragma unroll
+            for (int k = 0; k < AHEAD_BACK; ++k) {
+                edge[k] = staged[base + (first + k) % GROUP];
+                const unsigned long long other = static_cast<unsigned long long>(edge[k].other) * FILTER_STRIDE;
+                other_y[k] = load<LANE_CHANNELS>(y + other);
+                other_g[k] = load<LANE_CHANNELS>(g + other);
+                if constexpr (!REUSE) {
+                    filter[k].load_from(table, edge[k].interval);
+                }
+            }
+#pragma unroll
+            for (int k = 0; k < AHEAD_BACK; ++k) {
+                if (batch + first + k < place.count) {
+                    if (REUSE && edge[k].interval != interval) {
+                        interval = edge[k].interval;
+                        filter[0].load_from(table, interval);
+                    }
+                    const Polynomials& w = filter[REUSE ? 0 : k];
+                    const Real t = edge[k].t;
+                    Real powers[ORDER];
+                    Real power = 1;
+#pragma unroll
+                    for (int p = 1; p < ORDER; ++p) {
+                        powers[p] = p * power;
+                        power *= t;
+                    }
+                    Real slope = 0;
+#pragma unroll
+                    for (int v = 0; v < LANE_CHANNELS; ++v) {
+                        const Real gradient = other_g[k].v[v];
+                        const Real product = gradient * own_y.v[v] + own_g.v[v] * other_y[k].v[v];
+                        slope += product * w.slope(v, powers);
+                        sum.v[v] += gradient * w.value(v, t);
+                    }
+                    pull.add(staged_arms[base + first + k], slope);
+                }
+            }
+        }
+    }
+    sum = add_parts(sum, place, memory);
+#pragma unroll
+    for (int axis = 0; axis < 3; ++axis) {
+        pull.force[axis] = add_parts(Pack<1>{{pull.force[axis]}}, place, memory).v[0];
+    }
+    if constexpr (VIRIALS) {
+#pragma unroll
+        for (int part = 0; part < 6; ++part) {
+            pull.virial[part] = add_parts(Pack<1>{{pull.virial[part]}}, place, memory).v[0];
+        }
+    }
+    if (block > 0 && place.there && place.part == 0) {
+        store(s.m + own + place.channel, table_scaled(s, block, place.channel, sum));
+    }
+    pull.template finish<GROUP>(s, static_cast<unsigned long long>(blockIdx.y) * s.rows + place.row,
+        place.row < s.rows && place.part == 0, block == BLOCKS - 1);
 }
 
 KERNEL(send, ROW_THREADS, ROW_BLOCKS) { send_rows<false>(s, block); }

@@ -35,16 +35,18 @@ type Emulate = unsafe extern "C" fn(
 pub struct Emulator {
     falling: bool,
     arrays: Mutex<BTreeMap<u64, usize>>,
-    program: Option<(Emulate, Library)>,
+    programs: Mutex<Vec<(Emulate, Library)>>,
+    multiprocessors: u32,
 }
 
 impl Emulator {
-    /// Threads of a block take turns in rising or falling order.
-    pub fn new(falling: bool) -> Box<Self> {
+    /// Threads of a block take turns in rising or falling order; the number of multiprocessors decides how few rows are few.
+    pub fn new(falling: bool, multiprocessors: u32) -> Box<Self> {
         Box::new(Self {
             falling,
             arrays: Mutex::default(),
-            program: None,
+            programs: Mutex::default(),
+            multiprocessors,
         })
     }
 
@@ -93,6 +95,8 @@ fn build(source: &str) -> Library {
             "-Wno-sign-compare",
         ])
         .args(["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"])
+        // Programs share no variables, though all have functions of the same names.
+        .arg("-fvisibility=hidden")
         .arg("-o")
         .args([&library, &text])
         .output()
@@ -118,16 +122,17 @@ impl Device for Emulator {
     fn limits(&self) -> Limits {
         Limits {
             shared: 96 * 1024,
-            multiprocessors: 2,
+            multiprocessors: self.multiprocessors,
         }
     }
 
-    fn load(&mut self, source: &str, _: &[(Kernel, u32)]) -> Result<()> {
+    fn load(&self, source: &str, _: &[(Kernel, u32)]) -> Result<usize> {
         let library = build(source);
         // SAFETY: the type is that of tests/emulator/after.cpp.
         let emulate = unsafe { *library.get::<Emulate>(b"emulate").expect("its function") };
-        self.program = Some((emulate, library));
-        Ok(())
+        let mut programs = self.programs.lock().expect("the programs");
+        programs.push((emulate, library));
+        Ok(programs.len() - 1)
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
@@ -175,8 +180,9 @@ impl Device for Emulator {
         Ok(())
     }
 
-    fn launch(&self, kernel: Kernel, launch: Launch, system: &System, block: u32) -> Result<()> {
-        let (emulate, _) = self.program.as_ref().expect("a program");
+    fn launch(&self, launch: Launch, system: &System, block: u32) -> Result<()> {
+        let emulate = self.programs.lock().expect("the programs")[launch.program].0;
+        let kernel = launch.kernel;
         let name = CString::new(kernel.name()).expect("a name");
         // SAFETY: the arrays are those of `system`.
         let wrong = unsafe {

@@ -5,7 +5,7 @@ static const System* arrays;
 static int argument;
 
 /// Runs a kernel. Returns what went wrong, or null.
-extern "C" const char* emulate(const char* name, unsigned blocks_x, unsigned blocks_y, unsigned threads, unsigned shared,
+extern "C" __attribute__((visibility("default"))) const char* emulate(const char* name, unsigned blocks_x, unsigned blocks_y, unsigned threads, unsigned shared,
     const System* system, int block, int falling)
 {
     constexpr std::size_t GUARD = 4096;

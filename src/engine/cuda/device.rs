@@ -53,9 +53,13 @@ impl Kernel {
     }
 }
 
-/// How many threads work on a kernel.
+/// A kernel, and how many threads work on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
+    /// Number of the program.
+    pub program: usize,
+    /// The kernel.
+    pub kernel: Kernel,
     /// Blocks, by two numbers.
     pub grid: (u32, u32),
     /// Threads a block.
@@ -83,11 +87,11 @@ pub trait Device: Send + Sync {
     /// What it offers.
     fn limits(&self) -> Limits;
 
-    /// Compiles `source` and makes its kernels those that are launched; `shared` has the shared memory each will need.
+    /// Compiles `source`; `shared` has the shared memory each kernel will need. Returns the number of the program.
     ///
     /// # Errors
     /// Whatever stands in the way, such as a missing compiler.
-    fn load(&mut self, source: &str, shared: &[(Kernel, u32)]) -> Result<()>;
+    fn load(&self, source: &str, shared: &[(Kernel, u32)]) -> Result<usize>;
 
     /// The address of `bytes` bytes, whatever is in them.
     ///
@@ -120,7 +124,7 @@ pub trait Device: Send + Sync {
     ///
     /// # Errors
     /// The device's.
-    fn launch(&self, kernel: Kernel, launch: Launch, system: &System, block: u32) -> Result<()>;
+    fn launch(&self, launch: Launch, system: &System, block: u32) -> Result<()>;
 }
 
 /// Memory of a device that grows to the largest it was ever asked for.

@@ -1,7 +1,7 @@
 //! A GPU through the CUDA driver, which is loaded when first asked for: the library builds and runs without it.
 
 use std::ffi::{CString, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::sys::{
     CUdevice_attribute, CUfunction, CUfunction_attribute, CUmodule, CUresult,
@@ -18,17 +18,50 @@ const OLDEST_DRIVER: i32 = 12000;
 /// Turing: the oldest that the compilers of CUDA 12 and 13 both know.
 const OLDEST_ARCHITECTURE: Architecture = Architecture { major: 7, minor: 5 };
 
+/// Shared memory that a block gets without asking.
+const USUAL_SHARED: u32 = 48 * 1024;
+/// Copies of more bytes than these gain nothing by staging.
+const MOST_STAGED: usize = 4 << 20;
+
 /// One GPU, with a stream and a program of its own.
 pub struct Gpu {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    module: Option<CUmodule>,
-    functions: Vec<CUfunction>,
+    programs: Mutex<Vec<Program>>,
+    staging: Mutex<Staging>,
     architecture: Architecture,
     driver: i32,
     limits: Limits,
     name: String,
     memory: usize,
+}
+
+/// A module and its kernels, in the order of [`Kernel::ALL`].
+struct Program {
+    module: CUmodule,
+    functions: Vec<CUfunction>,
+}
+
+/// Memory of the host that copies go through without waiting; a copy's place is free again when the stream has been waited for.
+struct Staging {
+    memory: *mut u8,
+    capacity: usize,
+    used: usize,
+}
+
+impl Default for Staging {
+    fn default() -> Self {
+        Self {
+            memory: std::ptr::null_mut(),
+            capacity: 0,
+            used: 0,
+        }
+    }
+}
+
+/// A lock that a panic elsewhere does not take away.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // SAFETY: handles of a context may be used by any thread that it is bound to, and every method binds it first.
@@ -111,8 +144,8 @@ impl Gpu {
         Ok(Self {
             context,
             stream,
-            module: None,
-            functions: Vec::new(),
+            programs: Mutex::default(),
+            staging: Mutex::new(Staging::default()),
             architecture,
             driver,
             limits,
@@ -135,6 +168,45 @@ impl Gpu {
         result::mem_get_info()
             .map(|(free, _)| free)
             .map_err(|error| self.failed(error))
+    }
+
+    /// A kernel of a module that is to have so many bytes of shared memory.
+    fn function(&self, module: CUmodule, kernel: Kernel, shared: u32) -> Result<CUfunction> {
+        let name = CString::new(kernel.name()).unwrap_or_default();
+        // SAFETY: the module is loaded.
+        let function = unsafe { result::module::get_function(module, name) }.map_err(|error| {
+            Error::Internal(format!("kernel {}: {}", kernel.name(), text(error)))
+        })?;
+        if shared > USUAL_SHARED {
+            let attribute = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            // SAFETY: the function is the module's.
+            unsafe { result::function::set_function_attribute(function, attribute, shared as i32) }
+                .map_err(|error| self.failed(error))?;
+        }
+        Ok(function)
+    }
+
+    /// `bytes` bytes of staging memory, or null if that many are better copied directly.
+    fn stage(&self, staging: &mut Staging, bytes: usize) -> Result<*mut u8> {
+        if bytes > MOST_STAGED {
+            return Ok(std::ptr::null_mut());
+        }
+        if staging.used + bytes > staging.capacity {
+            self.stream
+                .synchronize()
+                .map_err(|error| self.failed(error))?;
+            staging.used = 0;
+        }
+        if staging.memory.is_null() {
+            // SAFETY: freed when the GPU is dropped.
+            let memory = unsafe { result::malloc_host(MOST_STAGED, 0) }
+                .map_err(|error| self.failed(error))?;
+            (staging.memory, staging.capacity) = (memory.cast(), MOST_STAGED);
+        }
+        // SAFETY: used + bytes is at most the capacity.
+        let place = unsafe { staging.memory.add(staging.used) };
+        staging.used += bytes.next_multiple_of(64);
+        Ok(place)
     }
 
     fn bind(&self) -> Result<()> {
@@ -167,7 +239,7 @@ impl Device for Gpu {
         self.limits
     }
 
-    fn load(&mut self, source: &str, shared: &[(Kernel, u32)]) -> Result<()> {
+    fn load(&self, source: &str, shared: &[(Kernel, u32)]) -> Result<usize> {
         self.bind()?;
         let image = compiled(source, self.architecture, self.driver)?;
         // SAFETY: the image is a whole cubin, as the compiler wrote it; its length is in its header.
@@ -176,30 +248,21 @@ impl Device for Gpu {
                 "device cuda: {}, compute capability {}: the kernels cannot be loaded: {}; a newer driver than CUDA {}.{} may be needed",
                 self.name, self.architecture, text(error), self.driver / 1000, self.driver % 1000 / 10
             )))?;
-        self.module = Some(module);
-        self.functions.clear();
+        let mut program = Program {
+            module,
+            functions: Vec::new(),
+        };
         for kernel in Kernel::ALL {
-            let name = CString::new(kernel.name()).unwrap_or_default();
-            // SAFETY: the module is loaded.
-            let function =
-                unsafe { result::module::get_function(module, name) }.map_err(|error| {
-                    Error::Internal(format!("kernel {}: {}", kernel.name(), text(error)))
-                })?;
             let bytes = shared
                 .iter()
                 .find_map(|&(which, bytes)| (which == kernel).then_some(bytes));
-            if let Some(bytes) = bytes.filter(|&bytes| bytes > 48 * 1024) {
-                let attribute =
-                    CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-                // SAFETY: the function is the module's.
-                unsafe {
-                    result::function::set_function_attribute(function, attribute, bytes as i32)
-                }
-                .map_err(|error| self.failed(error))?;
-            }
-            self.functions.push(function);
+            program
+                .functions
+                .push(self.function(module, kernel, bytes.unwrap_or(0))?);
         }
-        Ok(())
+        let mut programs = locked(&self.programs);
+        programs.push(program);
+        Ok(programs.len() - 1)
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
@@ -231,8 +294,19 @@ impl Device for Gpu {
             return Ok(());
         }
         self.bind()?;
+        let mut staging = locked(&self.staging);
+        let place = self.stage(&mut staging, bytes.len())?;
+        let from = if place.is_null() {
+            bytes
+        } else {
+            // SAFETY: the place is that long, and nothing else uses it until the stream has been waited for.
+            unsafe {
+                place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                std::slice::from_raw_parts(place, bytes.len())
+            }
+        };
         // SAFETY: the caller's array is as long as `bytes`; pageable memory has been read when the call returns.
-        unsafe { result::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }
+        unsafe { result::memcpy_htod_async(to, from, self.stream.cu_stream()) }
             .map_err(|error| self.failed(error))
     }
 
@@ -241,10 +315,24 @@ impl Device for Gpu {
             return Ok(());
         }
         self.bind()?;
-        // SAFETY: the caller's array is as long as `bytes`, which live until the stream has been waited for.
-        unsafe { result::memcpy_dtoh_async(bytes, from, self.stream.cu_stream()) }
+        let mut staging = locked(&self.staging);
+        let place = self.stage(&mut staging, bytes.len())?;
+        let to = if place.is_null() {
+            &mut *bytes
+        } else {
+            // SAFETY: the place is that long, and nothing else uses it until the stream has been waited for.
+            unsafe { std::slice::from_raw_parts_mut(place, bytes.len()) }
+        };
+        // SAFETY: the caller's array is as long as `bytes`, and `to` lives until the stream has been waited for.
+        unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }
             .and_then(|()| self.stream.synchronize())
-            .map_err(|error| self.failed(error))
+            .map_err(|error| self.failed(error))?;
+        staging.used = 0;
+        if !place.is_null() {
+            // SAFETY: as above; the copy is done.
+            bytes.copy_from_slice(unsafe { std::slice::from_raw_parts(place, bytes.len()) });
+        }
+        Ok(())
     }
 
     fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {
@@ -254,9 +342,12 @@ impl Device for Gpu {
             .map_err(|error| self.failed(error))
     }
 
-    fn launch(&self, kernel: Kernel, launch: Launch, system: &System, block: u32) -> Result<()> {
+    fn launch(&self, launch: Launch, system: &System, block: u32) -> Result<()> {
         self.bind()?;
-        let function = self.functions.get(kernel as usize).copied();
+        let programs = locked(&self.programs);
+        let program = programs.get(launch.program);
+        let function =
+            program.and_then(|program| program.functions.get(launch.kernel as usize).copied());
         let function = function.ok_or_else(|| Error::Internal("no program is loaded".into()))?;
         let mut system = *system;
         let mut block = block as i32;
@@ -281,10 +372,19 @@ impl Device for Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        let bound = self.context.bind_to_thread();
-        if let Some(module) = self.module.take().filter(|_| bound.is_ok()) {
-            // SAFETY: nothing of the module is used after this. If it fails, the context is gone and with it the module.
-            let _ = unsafe { result::module::unload(module) };
+        // If the context is gone, so is everything in it.
+        if self.context.bind_to_thread().is_err() {
+            return;
+        }
+        let _ = self.stream.synchronize();
+        for program in locked(&self.programs).drain(..) {
+            // SAFETY: nothing of the module is used after this.
+            let _ = unsafe { result::module::unload(program.module) };
+        }
+        let staging = locked(&self.staging);
+        if !staging.memory.is_null() {
+            // SAFETY: allocated by `stage`, and no copy is under way.
+            let _ = unsafe { result::free_host(staging.memory.cast()) };
         }
     }
 }

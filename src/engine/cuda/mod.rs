@@ -28,7 +28,8 @@ pub use tuning::Tuning;
 use self::device::{Array, Plain};
 use self::lists::Lists;
 use self::source::{Widths, basis_numbers, source};
-use self::weights::{Packed, Padding, pack};
+use self::tuning::Regime;
+use self::weights::{Padding, pack};
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
 use crate::Result;
 use crate::filter::{Spacing, Tables};
@@ -64,17 +65,39 @@ impl CudaReal for f64 {
 /// SchNet on a GPU.
 pub struct CudaEngine<T> {
     model: Arc<Model>,
-    tuning: Tuning,
-    exact: bool,
+    recipe: Recipe,
+    /// One for each regime, made when it is first needed.
+    programs: [Option<Program>; 2],
+    limits: Limits,
     work: Workspace,
     /// Rows on their way through an exchange.
     exchanged: Vec<T>,
+    /// Results as they come from the device.
+    fetched: Vec<f64>,
     /// Last, so that all memory on it has been given back.
     device: Arc<dyn Device>,
 }
 
+/// A program on the device, and how its work is cut up.
+#[derive(Clone, Copy)]
+struct Program {
+    number: usize,
+    tuning: Tuning,
+}
+
+/// What a program is made from, besides the network.
+struct Recipe {
+    stored: &'static str,
+    spacing: Option<Spacing>,
+    declarations: String,
+    widths: Widths,
+    adjust: fn(&mut Tuning),
+}
+
 /// What is kept on the device.
 struct Workspace {
+    /// The types that are there.
+    kinds: Vec<u32>,
     weights: Array,
     tables: Array,
     scales: Array,
@@ -93,18 +116,14 @@ struct Workspace {
     z: Array,
     m: Array,
     g: Array,
-    atom_energies: Array,
-    forces: Array,
-    virials: Array,
-    energies: Array,
-    structure_virials: Array,
-    coincident: Array,
+    results: Array,
 }
 
 impl Workspace {
     fn new(device: &Arc<dyn Device>) -> Self {
         let array = || Array::new(device);
         Self {
+            kinds: Vec::new(),
             weights: array(),
             tables: array(),
             scales: array(),
@@ -123,12 +142,7 @@ impl Workspace {
             z: array(),
             m: array(),
             g: array(),
-            atom_energies: array(),
-            forces: array(),
-            virials: array(),
-            energies: array(),
-            structure_virials: array(),
-            coincident: array(),
+            results: array(),
         }
     }
 }
@@ -149,29 +163,14 @@ impl<T: CudaReal> CudaEngine<T> {
     pub fn tuned(
         model: Arc<Model>,
         filters: Filters<T>,
-        mut device: Box<dyn Device>,
-        adjust: impl FnOnce(&mut Tuning),
+        device: Box<dyn Device>,
+        adjust: fn(&mut Tuning),
     ) -> Result<Self> {
         let network = super::network(&model)?;
-        let (text, tuning, packed) = program_of(network, filters, device.limits(), adjust)?;
-        let exact = matches!(filters, Filters::Exact);
-        let (dense, readout) = tuning.dense_shared();
-        let rows = tuning.row_shared(exact) as u32;
-        device.load(
-            &text,
-            &[
-                (Kernel::Geometry, tuning.geometry_shared() as u32),
-                (Kernel::Receive, rows),
-                (Kernel::Send, rows),
-                (Kernel::SendVirials, rows),
-                (Kernel::Update, dense as u32),
-                (Kernel::Descend, dense as u32),
-                (Kernel::Readout, readout as u32),
-            ],
-        )?;
         let device: Arc<dyn Device> = Arc::from(device);
+        let (recipe, numbers) = Recipe::new(network, filters, adjust);
         let mut work = Workspace::new(&device);
-        let rounded: Vec<T> = packed.numbers.iter().map(|&x| T::from_f64(x)).collect();
+        let rounded: Vec<T> = numbers.iter().map(|&x| T::from_f64(x)).collect();
         work.weights.set(&rounded)?;
         work.basis.set(&basis_numbers(&network.basis))?;
         work.references.set(&network.reference_energies)?;
@@ -185,25 +184,93 @@ impl<T: CudaReal> CudaEngine<T> {
             Filters::Half(tables) => {
                 let (mut halves, mut scales) = (Vec::new(), Vec::new());
                 for block in blocks {
-                    half::quantise(
-                        tables.block(block),
-                        tuning.widths.filters,
-                        &mut halves,
-                        &mut scales,
-                    );
+                    let table = tables.block(block);
+                    half::quantise(table, recipe.widths.filters, &mut halves, &mut scales);
                 }
                 work.tables.set(&halves)?;
                 work.scales.set(&scales)?;
             }
         }
-        Ok(Self {
-            tuning,
-            exact,
+        let mut engine = Self {
+            recipe,
+            programs: [None; 2],
+            limits: device.limits(),
             work,
             exchanged: Vec::new(),
+            fetched: Vec::new(),
             device,
             model,
-        })
+        };
+        // What is missing on this machine shows now and not in the first call.
+        engine.program(Regime::Many)?;
+        Ok(engine)
+    }
+
+    /// The program of a regime.
+    fn program(&mut self, regime: Regime) -> Result<Program> {
+        if let Some(program) = self.programs[regime as usize] {
+            return Ok(program);
+        }
+        let network = super::network(&self.model)?;
+        let (text, tuning) = self.recipe.program::<T>(network, self.limits, regime)?;
+        let (dense, readout) = tuning.dense_shared();
+        let rows = tuning.row_shared() as u32;
+        let number = self.device.load(
+            &text,
+            &[
+                (Kernel::Geometry, tuning.geometry_shared() as u32),
+                (Kernel::Receive, rows),
+                (Kernel::Send, rows),
+                (Kernel::SendVirials, rows),
+                (Kernel::Update, dense as u32),
+                (Kernel::Descend, dense as u32),
+                (Kernel::Readout, readout as u32),
+            ],
+        )?;
+        let program = Program { number, tuning };
+        self.programs[regime as usize] = Some(program);
+        Ok(program)
+    }
+}
+
+impl Recipe {
+    /// The recipe, and the numbers of the weights.
+    fn new<T: CudaReal>(
+        network: &Network,
+        filters: Filters<T>,
+        adjust: fn(&mut Tuning),
+    ) -> (Self, Vec<f64>) {
+        let widths = Widths::new(network, size_of::<T>());
+        let (spacing, stored) = match filters {
+            Filters::Exact => (None, T::NAME),
+            Filters::Table(tables) => (Some(*tables.spacing()), T::NAME),
+            Filters::Half(tables) => (Some(*tables.spacing()), "unsigned short"),
+        };
+        let packed = pack(network, Padding(widths.pad));
+        let recipe = Self {
+            stored,
+            spacing,
+            declarations: packed.declarations,
+            widths,
+            adjust,
+        };
+        (recipe, packed.numbers)
+    }
+
+    /// The source for a regime.
+    fn program<T: CudaReal>(
+        &self,
+        network: &Network,
+        limits: Limits,
+        regime: Regime,
+    ) -> Result<(String, Tuning)> {
+        let intervals = self.spacing.as_ref().map(Spacing::intervals);
+        let mut tuning = Tuning::new(self.widths, size_of::<T>(), intervals, limits, regime)?;
+        (self.adjust)(&mut tuning);
+        let names = (T::NAME, self.stored);
+        let spacing = self.spacing.as_ref();
+        let text = source(network, names, spacing, &tuning, &self.declarations);
+        Ok((text, tuning))
     }
 }
 
@@ -218,43 +285,21 @@ pub enum Filters<'a, T> {
     Half(&'a Tables<T>),
 }
 
-/// The program of a potential as [`Device::load`] gets it, for tests of the kernels on other architectures than the one at
+/// The programs of a potential as [`Device::load`] gets them, for tests of the kernels on other architectures than the one at
 /// hand.
 ///
 /// # Errors
 /// As [`CudaEngine::new`].
-pub fn program<T: CudaReal>(
+pub fn programs<T: CudaReal>(
     network: &Network,
     filters: Filters<T>,
     limits: Limits,
-) -> Result<String> {
-    program_of(network, filters, limits, |_| ()).map(|(text, ..)| text)
-}
-
-fn program_of<T: CudaReal>(
-    network: &Network,
-    filters: Filters<T>,
-    limits: Limits,
-    adjust: impl FnOnce(&mut Tuning),
-) -> Result<(String, Tuning, Packed)> {
-    let widths = Widths::new(network, size_of::<T>());
-    let (spacing, stored) = match filters {
-        Filters::Exact => (None, T::NAME),
-        Filters::Table(tables) => (Some(tables.spacing()), T::NAME),
-        Filters::Half(tables) => (Some(tables.spacing()), "unsigned short"),
-    };
-    let intervals = spacing.map(Spacing::intervals);
-    let mut tuning = Tuning::new(widths, size_of::<T>(), intervals, limits)?;
-    adjust(&mut tuning);
-    let packed = pack(network, Padding(widths.pad));
-    let text = source(
-        network,
-        (T::NAME, stored),
-        spacing,
-        &tuning,
-        &packed.declarations,
-    );
-    Ok((text, tuning, packed))
+) -> Result<Vec<String>> {
+    let (recipe, _) = Recipe::new(network, filters, |_| ());
+    Regime::ALL
+        .into_iter()
+        .map(|regime| Ok(recipe.program::<T>(network, limits, regime)?.0))
+        .collect()
 }
 
 impl<T: CudaReal> Engine for CudaEngine<T> {

@@ -1,9 +1,11 @@
 //! The way through the network and back, launch by launch.
 
-use super::device::{Kernel, Launch};
+use std::sync::Arc;
+
+use super::device::{Device, Kernel, Launch};
 use super::system::System;
-use super::tuning::Tuning;
-use super::{CudaEngine, CudaReal};
+use super::tuning::{Regime, Tuning};
+use super::{CudaEngine, CudaReal, Program};
 use crate::engine::{Exchange, Graph, Results, Rows, Wanted, network as network_of};
 use crate::{Error, Result};
 
@@ -18,43 +20,46 @@ impl<T: CudaReal> CudaEngine<T> {
         results: &mut Results,
     ) -> Result<()> {
         let virials = wanted.virials || wanted.atom_virials;
-        let system = self.place(graph, wanted.gradients(), virials)?;
+        let program = self.program(Regime::of(graph.feature_rows(), self.limits))?;
+        let system = self.place(graph, &program.tuning, wanted.gradients(), virials)?;
         let structures = graph.structures.len() - 1;
         let blocks = network_of(&self.model)?.description.blocks;
-        self.rows(Kernel::Geometry, &system, system.rows, 0)?;
-        self.elements(
-            Kernel::Start,
-            &system,
-            system.rows as usize * self.tuning.start_columns(),
-        )?;
+        let run = Run {
+            device: self.device.clone(),
+            program,
+            system,
+        };
+        let starting = system.rows as usize * program.tuning.start_columns();
+        run.elements(Kernel::Start, starting.max(1))?;
+        run.rows(Kernel::Geometry, system.rows, 0)?;
         for block in 0..blocks {
-            self.rows(Kernel::Receive, &system, system.owned, block)?;
-            self.dense(Kernel::Update, &system, block)?;
+            run.rows(Kernel::Receive, system.owned, block)?;
+            run.dense(Kernel::Update, block)?;
             if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
-                let first = (block + 1) * graph.feature_rows() * self.tuning.widths.filters;
+                let first = (block + 1) * graph.feature_rows() * self.recipe.widths.filters;
                 self.exchange(false, first, graph, |rows, width| {
                     exchange.forward(rows, width)
                 })?;
             }
         }
-        self.dense(Kernel::Readout, &system, usize::from(wanted.gradients()))?;
+        run.dense(Kernel::Readout, usize::from(wanted.gradients()))?;
         if wanted.gradients() {
-            self.backward(&system, graph, (blocks, virials), exchange)?;
+            self.backward(&run, graph, (blocks, virials), exchange)?;
             let width = if virials { 6 } else { 3 };
-            self.elements(Kernel::Collect, &system, system.rows as usize * width)?;
+            run.elements(Kernel::Collect, system.rows as usize * width)?;
         }
-        let launch = Launch {
-            grid: (structures as u32, 1),
-            threads: Tuning::TOTAL_THREADS as u32,
-            shared: 0,
-        };
-        self.launch(Kernel::Total, launch, &system, structures)?;
-        self.fetch(graph, wanted, results)
+        run.launch(
+            Kernel::Total,
+            (structures as u32, 1),
+            (Tuning::TOTAL_THREADS, 0),
+            structures,
+        )?;
+        self.fetch(graph, &system, wanted, results)
     }
 
     fn backward(
         &mut self,
-        system: &System,
+        run: &Run,
         graph: &Graph,
         (blocks, virials): (usize, bool),
         exchange: &mut Option<&mut dyn Exchange>,
@@ -65,25 +70,31 @@ impl<T: CudaReal> CudaEngine<T> {
             Kernel::Send
         };
         for block in (0..blocks).rev() {
-            self.rows(send, system, system.rows, block)?;
+            run.rows(send, run.system.rows, block)?;
             // x⁰ does not depend on positions: nothing further down needs a gradient.
             if block > 0 {
                 if let Some(exchange) = exchange {
                     self.exchange(true, 0, graph, |rows, width| exchange.reverse(rows, width))?;
                 }
-                self.dense(Kernel::Descend, system, block)?;
+                run.dense(Kernel::Descend, block)?;
             }
         }
         Ok(())
     }
 
     /// Sizes the arrays and brings to the device what the graph has.
-    fn place(&mut self, graph: &Graph, gradients: bool, virials: bool) -> Result<System> {
+    fn place(
+        &mut self,
+        graph: &Graph,
+        tuning: &Tuning,
+        gradients: bool,
+        virials: bool,
+    ) -> Result<System> {
         let network = network_of(&self.model)?;
         let (rows, owned) = (graph.feature_rows(), graph.owned);
-        let (blocks, structures) = (network.description.blocks, graph.structures.len() - 1);
-        let widths = self.tuning.widths;
-        let slices = self.tuning.slices();
+        let blocks = network.description.blocks;
+        let widths = self.recipe.widths;
+        let slices = tuning.slices();
         if graph.positions.len() > u32::MAX as usize / 4 {
             return Err(Error::unsupported(format!(
                 "device cuda: {} atoms in one call; use device cpu",
@@ -96,9 +107,17 @@ impl<T: CudaReal> CudaEngine<T> {
         let backward = |length: usize| if gradients { length } else { 0 };
         // Sizes of `Edge` and `Arm` in kernels/base.cuh.
         let (edge, arm) = (16, 4 * size_of::<T>());
+        let sections = Sections::new(graph, slices, (gradients, virials));
+        let results = work.results.reserve::<f64>(sections.end)?;
+        let section = |first: usize| results + (first * size_of::<f64>()) as u64;
+        if work.kinds != graph.types {
+            work.kinds.clear();
+            work.types.set(graph.types)?;
+            work.kinds.extend_from_slice(graph.types);
+        }
         let system = System {
             positions: work.positions.set(graph.positions)?,
-            types: work.types.set(graph.types)?,
+            types: work.types.address(),
             structure: lists.structure,
             structures: lists.structures,
             cells: match graph.images {
@@ -125,16 +144,16 @@ impl<T: CudaReal> CudaEngine<T> {
             z: work.z.reserve::<T>(blocks * owned * widths.features)?,
             m: work.m.reserve::<T>(rows * widths.filters)?,
             g: work.g.reserve::<T>(backward(rows * widths.filters))?,
-            atom_energies: work.atom_energies.reserve::<f64>(owned)?,
-            forces: work.forces.reserve::<f64>(backward(3 * slices * rows))?,
+            atom_energies: section(sections.atom_energies),
+            forces: section(sections.forces),
             virials: if virials {
-                work.virials.reserve::<f64>(6 * slices * rows)?
+                section(sections.virials)
             } else {
                 0
             },
-            energies: work.energies.reserve::<f64>(structures)?,
-            structure_virials: work.structure_virials.reserve::<f64>(6 * structures)?,
-            coincident: work.coincident.set(&[u64::MAX])?,
+            energies: section(sections.energies),
+            structure_virials: section(sections.structure_virials),
+            coincident: section(0),
             rows: rows as u32,
             owned: owned as u32,
         };
@@ -147,63 +166,6 @@ impl<T: CudaReal> CudaEngine<T> {
         Ok(system)
     }
 
-    /// A warp a row and slice.
-    fn rows(&self, kernel: Kernel, system: &System, rows: u32, block: usize) -> Result<()> {
-        let geometry = kernel == Kernel::Geometry;
-        let (threads, slices, shared) = if geometry {
-            let shared = self.tuning.geometry_shared();
-            (self.tuning.geometry_threads, 1, shared)
-        } else {
-            let shared = self.tuning.row_shared(self.exact);
-            (self.tuning.row_threads, self.tuning.slices(), shared)
-        };
-        let lanes = if geometry || self.exact {
-            WARP
-        } else {
-            self.tuning.group
-        };
-        let launch = Launch {
-            grid: (rows.div_ceil((threads / lanes) as u32), slices as u32),
-            threads: threads as u32,
-            shared: shared as u32,
-        };
-        self.launch(kernel, launch, system, block)
-    }
-
-    /// A warp a few owned rows.
-    fn dense(&self, kernel: Kernel, system: &System, block: usize) -> Result<()> {
-        let rows = self.tuning.dense_threads / WARP * self.tuning.dense_rows;
-        let (blocks, readout) = self.tuning.dense_shared();
-        let shared = if kernel == Kernel::Readout {
-            readout
-        } else {
-            blocks
-        };
-        let launch = Launch {
-            grid: (system.owned.div_ceil(rows as u32), 1),
-            threads: self.tuning.dense_threads as u32,
-            shared: shared as u32,
-        };
-        self.launch(kernel, launch, system, block)
-    }
-
-    /// A thread an element.
-    fn elements(&self, kernel: Kernel, system: &System, elements: usize) -> Result<()> {
-        let launch = Launch {
-            grid: (elements.div_ceil(Tuning::START_THREADS) as u32, 1),
-            threads: Tuning::START_THREADS as u32,
-            shared: 0,
-        };
-        self.launch(kernel, launch, system, 0)
-    }
-
-    fn launch(&self, kernel: Kernel, launch: Launch, system: &System, block: usize) -> Result<()> {
-        if launch.grid.0 == 0 {
-            return Ok(());
-        }
-        self.device.launch(kernel, launch, system, block as u32)
-    }
-
     /// Lets a host exchange rows of y, from number `first` on, or of m; they are padded here and are not there.
     fn exchange(
         &mut self,
@@ -213,7 +175,7 @@ impl<T: CudaReal> CudaEngine<T> {
         exchange: impl FnOnce(Rows, usize) -> Result<()>,
     ) -> Result<()> {
         let filters = network_of(&self.model)?.description.filters;
-        let stride = self.tuning.widths.filters;
+        let stride = self.recipe.widths.filters;
         let array = if back { &self.work.m } else { &self.work.y };
         let rows = &mut self.exchanged;
         rows.resize(graph.feature_rows() * stride, T::default());
@@ -234,34 +196,157 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 
     /// Brings back what was wanted.
-    fn fetch(&self, graph: &Graph, wanted: Wanted, results: &mut Results) -> Result<()> {
-        let work = &self.work;
-        let mut coincident = [0];
-        work.coincident.get(&mut coincident)?;
-        if coincident[0] != u64::MAX {
+    fn fetch(
+        &mut self,
+        graph: &Graph,
+        system: &System,
+        wanted: Wanted,
+        results: &mut Results,
+    ) -> Result<()> {
+        let rows = graph.feature_rows();
+        let sections = Sections::new(graph, 1, (wanted.gradients(), system.virials != 0));
+        let found = &mut self.fetched;
+        // In one copy: all but virials of atoms, which begin behind the forces' other slices.
+        found.resize(sections.virials, 0.0);
+        self.work.results.get(found)?;
+        let coincident = found[0].to_bits();
+        if coincident != u64::MAX {
             return Err(Error::invalid(format!(
                 "atoms {} and {} are at the same point",
-                coincident[0] >> 32,
-                coincident[0] & 0xffff_ffff
+                coincident >> 32,
+                coincident & 0xffff_ffff
             )));
         }
-        work.atom_energies.get(&mut results.atom_energies)?;
-        work.energies.get(&mut results.energies)?;
-        let rows = graph.feature_rows();
+        let section = |first: usize, length: usize| &found[first..first + length];
+        let structures = graph.structures.len() - 1;
+        results
+            .energies
+            .copy_from_slice(section(sections.energies, structures));
+        results
+            .atom_energies
+            .copy_from_slice(section(sections.atom_energies, graph.owned));
         if wanted.forces {
-            work.forces.get(&mut results.forces[..rows])?;
-        }
-        if wanted.atom_virials {
-            let mut shares = vec![[0.0; 6]; rows];
-            work.virials.get(&mut shares)?;
-            unpack(&shares, &mut results.atom_virials);
+            let forces = section(sections.forces, 3 * rows).as_chunks().0;
+            results.forces[..rows].copy_from_slice(forces);
         }
         if wanted.virials {
-            let mut sums = vec![[0.0; 6]; results.virials.len()];
-            work.structure_virials.get(&mut sums)?;
-            unpack(&sums, &mut results.virials);
+            let sums = section(sections.structure_virials, 6 * structures);
+            unpack(sums.as_chunks().0, &mut results.virials);
+        }
+        if wanted.atom_virials {
+            let first = (system.virials - system.coincident) as usize / size_of::<f64>();
+            found.resize(6 * rows, 0.0);
+            self.work.results.get_from(first, found)?;
+            unpack(found.as_chunks().0, &mut results.atom_virials);
         }
         Ok(())
+    }
+}
+
+/// Where the results lie in one array of float64, the coincident pair's number first.
+struct Sections {
+    energies: usize,
+    structure_virials: usize,
+    atom_energies: usize,
+    forces: usize,
+    virials: usize,
+    end: usize,
+}
+
+impl Sections {
+    fn new(graph: &Graph, slices: usize, (gradients, virials): (bool, bool)) -> Self {
+        let structures = graph.structures.len() - 1;
+        let each = |width: usize, wanted: bool| {
+            if wanted {
+                width * slices * graph.feature_rows()
+            } else {
+                0
+            }
+        };
+        let energies = 1;
+        let structure_virials = energies + structures;
+        let atom_energies = structure_virials + 6 * structures;
+        let forces = atom_energies + graph.owned;
+        let virials_at = forces + each(3, gradients);
+        Self {
+            energies,
+            structure_virials,
+            atom_energies,
+            forces,
+            virials: virials_at,
+            end: virials_at + each(6, virials),
+        }
+    }
+}
+
+/// The launches of one call.
+struct Run {
+    device: Arc<dyn Device>,
+    program: Program,
+    system: System,
+}
+
+impl Run {
+    /// A warp, or a few lanes, or several of them, a row and slice.
+    fn rows(&self, kernel: Kernel, rows: u32, block: usize) -> Result<()> {
+        let tuning = &self.program.tuning;
+        let (threads, lanes, slices, shared) = if kernel == Kernel::Geometry {
+            (tuning.geometry_threads, WARP, 1, tuning.geometry_shared())
+        } else {
+            let lanes = if tuning.table {
+                tuning.group * tuning.parts
+            } else {
+                WARP
+            };
+            (
+                tuning.row_threads,
+                lanes,
+                tuning.slices(),
+                tuning.row_shared(),
+            )
+        };
+        let grid = (rows.div_ceil((threads / lanes) as u32), slices as u32);
+        self.launch(kernel, grid, (threads, shared), block)
+    }
+
+    /// A team a few owned rows.
+    fn dense(&self, kernel: Kernel, block: usize) -> Result<()> {
+        let tuning = &self.program.tuning;
+        let rows = tuning.dense_threads / tuning.dense_team * tuning.dense_rows;
+        let (blocks, readout) = tuning.dense_shared();
+        let shared = if kernel == Kernel::Readout {
+            readout
+        } else {
+            blocks
+        };
+        let grid = (self.system.owned.div_ceil(rows as u32), 1);
+        self.launch(kernel, grid, (tuning.dense_threads, shared), block)
+    }
+
+    /// A thread an element.
+    fn elements(&self, kernel: Kernel, elements: usize) -> Result<()> {
+        let grid = (elements.div_ceil(Tuning::START_THREADS) as u32, 1);
+        self.launch(kernel, grid, (Tuning::START_THREADS, 0), 0)
+    }
+
+    fn launch(
+        &self,
+        kernel: Kernel,
+        grid: (u32, u32),
+        (threads, shared): (usize, usize),
+        block: usize,
+    ) -> Result<()> {
+        if grid.0 == 0 {
+            return Ok(());
+        }
+        let launch = Launch {
+            program: self.program.number,
+            kernel,
+            grid,
+            threads: threads as u32,
+            shared: shared as u32,
+        };
+        self.device.launch(launch, &self.system, block as u32)
     }
 }
 

@@ -85,6 +85,7 @@ pub(super) fn source(
         "bool",
         &[
             ("TABLE", spacing.is_some().to_string()),
+            ("REUSE", tuning.reuse.to_string()),
             ("HALF", (stored == "unsigned short").to_string()),
             ("SHARED_BLOCKS", description.shared_blocks.to_string()),
             (
@@ -136,6 +137,9 @@ pub(super) fn source(
             ("GROUP", integer(tuning.group)),
             ("LANE_CHANNELS", integer(tuning.lane_channels)),
             ("SLICES", integer(tuning.slices())),
+            ("PARTS", integer(tuning.parts)),
+            ("DENSE_TEAM", integer(tuning.dense_team)),
+            ("DENSE_COLUMNS", integer(tuning.dense_columns)),
             ("AHEAD", integer(tuning.ahead)),
             ("AHEAD_BACK", integer(tuning.ahead_back)),
             ("ROW_THREADS", integer(tuning.row_threads)),

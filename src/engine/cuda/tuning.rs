@@ -10,6 +10,29 @@ const USUAL_SHARED: usize = 48 * 1024;
 /// More bins than this sort pairs no better.
 const MAX_BINS: usize = 512;
 
+/// Whether there are rows enough to fill the GPU with a few lanes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Regime {
+    /// A row's pairs, and its layers, are shared by many threads: what counts is how long a launch takes at least.
+    Few,
+    /// A warp takes a row, or several: what counts is how much is done in all.
+    Many,
+}
+
+impl Regime {
+    /// All of them, each at its own number.
+    pub const ALL: [Self; 2] = [Self::Few, Self::Many];
+
+    /// That of this many rows.
+    pub fn of(rows: usize, limits: Limits) -> Self {
+        if rows < 24 * limits.multiprocessors as usize {
+            Self::Few
+        } else {
+            Self::Many
+        }
+    }
+}
+
 /// Sizes of the kernels' work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuning {
@@ -25,6 +48,10 @@ pub struct Tuning {
     pub group: usize,
     /// Channels of a lane, with tables: 1, 2 or 4.
     pub lane_channels: usize,
+    /// Groups of lanes that share the pairs of a row, with tables.
+    pub parts: usize,
+    /// Whether coefficients are kept from pair to pair where the interval is the same, or always loaded ahead.
+    pub reuse: bool,
     /// Pairs whose numbers are loaded together, with tables.
     pub ahead: usize,
     /// The same on the way back.
@@ -35,6 +62,10 @@ pub struct Tuning {
     pub row_blocks: usize,
     /// Rows a warp of the dense kernels takes.
     pub dense_rows: usize,
+    /// Threads that take them through the layers together: a warp or a block.
+    pub dense_team: usize,
+    /// Columns of a result that each has at a time: 1 or 4.
+    pub dense_columns: usize,
     pub(super) dense_threads: usize,
     /// Rows of a tile of exact filters.
     pub(super) exact_rows: usize,
@@ -51,6 +82,7 @@ impl Tuning {
         bytes: usize,
         intervals: Option<usize>,
         limits: Limits,
+        regime: Regime,
     ) -> Result<Self> {
         let bin_shift = intervals.map_or(0, |intervals| {
             (0..)
@@ -72,11 +104,15 @@ impl Tuning {
             table: intervals.is_some(),
             group,
             lane_channels,
+            parts: 1,
+            reuse: true,
             ahead: 4,
-            ahead_back: 1,
+            ahead_back: 2,
             row_threads: 128,
             row_blocks: 1,
             dense_rows: 8,
+            dense_team: WARP,
+            dense_columns: 4,
             dense_threads: 4 * WARP,
             exact_rows: 8,
             geometry_threads: 4 * WARP,
@@ -85,11 +121,23 @@ impl Tuning {
             tuning.dense_rows = 4;
             tuning.exact_rows = 4;
         }
+        if regime == Regime::Few {
+            tuning.dense_rows = 2;
+            tuning.dense_columns = 1;
+            tuning.dense_team = 4 * WARP;
+            if intervals.is_some() {
+                tuning.parts = 8;
+                tuning.row_threads = tuning.parts * group;
+            }
+        }
         let limit = limits.shared as usize;
-        while tuning.dense_warp_bytes() > limit && tuning.dense_rows > 1 {
+        while tuning.dense_team_bytes() > limit && tuning.dense_rows > 1 {
             tuning.dense_rows /= 2;
         }
-        tuning.dense_threads = threads(tuning.dense_warp_bytes(), 4, limit)?;
+        // A team that is not a warp has its block to itself.
+        let most = if tuning.dense_team == WARP { 4 } else { 1 };
+        tuning.dense_threads =
+            threads(tuning.dense_team_bytes(), most, limit)? / WARP * tuning.dense_team;
         if intervals.is_none() {
             while tuning.exact_numbers() * bytes > limit && tuning.exact_rows > 2 {
                 tuning.exact_rows /= 2;
@@ -110,25 +158,25 @@ impl Tuning {
         }
     }
 
-    /// Shared memory of a warp of the dense kernels.
-    fn dense_warp_bytes(&self) -> usize {
-        self.block_warp_bytes().max(self.readout_warp_bytes())
+    /// Shared memory of a team of the dense kernels.
+    fn dense_team_bytes(&self) -> usize {
+        self.block_team_bytes().max(self.readout_team_bytes())
     }
 
-    fn block_warp_bytes(&self) -> usize {
+    fn block_team_bytes(&self) -> usize {
         2 * self.dense_rows * self.widths.block * self.bytes
     }
 
-    fn readout_warp_bytes(&self) -> usize {
+    fn readout_team_bytes(&self) -> usize {
         self.dense_rows * (2 * self.widths.readout + self.widths.hidden) * self.bytes
     }
 
     /// Shared memory of a block of the dense kernels, and of the readout.
     pub(super) fn dense_shared(&self) -> (usize, usize) {
-        let warps = self.dense_threads / WARP;
+        let teams = self.dense_threads / self.dense_team;
         (
-            warps * self.block_warp_bytes(),
-            warps * self.readout_warp_bytes(),
+            teams * self.block_team_bytes(),
+            teams * self.readout_team_bytes(),
         )
     }
 
@@ -138,9 +186,11 @@ impl Tuning {
     }
 
     /// Shared memory of a block of the row kernels.
-    pub(super) fn row_shared(&self, exact: bool) -> usize {
-        if exact {
+    pub(super) fn row_shared(&self) -> usize {
+        if !self.table {
             self.row_threads / WARP * self.exact_numbers() * self.bytes
+        } else if self.parts > 1 {
+            self.row_threads * self.lane_channels * self.bytes
         } else {
             0
         }
