@@ -11,9 +11,19 @@
 //         fsn_potential_compute(potential, &s, &r))
 //         fprintf(stderr, "%s\n", fsn_last_error());
 //
-// Every function that returns fsn_status reports FSN_SUCCESS (0), or leaves outputs untouched and a text in
-// fsn_last_error(). Lengths and energies are in the model's own units. Structs begin with their size, so that they can
-// grow: set it to sizeof, and everything you do not use to zero.
+// Errors: every function that returns fsn_status reports FSN_SUCCESS (0), or leaves outputs untouched and a text in
+// fsn_last_error(). Besides the errors named below any may report FSN_OUT_OF_MEMORY and FSN_INTERNAL_ERROR, and
+// FSN_INVALID_ARGUMENT for a pointer that is null or not aligned. No exception or panic comes out.
+//
+// Units: lengths and energies are in the model's own, which fsn_model_info names. Numbers are double, whatever the
+// precision of the arithmetic. Arrays are dense and row-major; "atoms × 3" are the x, y and z of one atom after another.
+//
+// Ownership: fsn_…_new and fsn_…_load make handles that the caller frees with fsn_…_free, each by itself. Arrays and structs
+// stay the caller's; the library keeps no pointer to them after a call. Pointers that it hands out are its own.
+//
+// Structs begin with their size, so that they can grow: set it to sizeof, and everything you do not use to zero.
+//
+// Threads: a handle may be used from any thread, and freed when no other call uses it.
 
 #ifndef FLASHSCHNET_H
 #define FLASHSCHNET_H
@@ -302,6 +312,8 @@ typedef struct fsn_neighbors {
 //
 // `rows` has `atoms` rows (owned, then ghosts) of `width` numbers of `element_size` bytes, 4 (float) or 8 (double).
 // Called on the thread that called `fsn_potential_compute_domain`, the same number of times on every process.
+// The rows are the library's and valid during the call only. It may not use the potential that calls it, nor leave by an
+// exception or a jump.
 typedef int32_t (*fsn_exchange)(void *context, void *rows, size_t width, size_t element_size);
 
 // The positions of a host's atoms for the list set with `fsn_potential_set_neighbors`.
@@ -416,20 +428,23 @@ extern "C" {
 
 // The text of the last error on the calling thread; empty if there was none.
 //
-// Valid until the next failing call on the same thread. Never null.
+// UTF-8. Valid until the next failing call on the same thread, which a successful one does not change. Never null.
+// Threads: each has its own.
 const char *fsn_last_error(void);
 
-// The library's version, as "major.minor.patch". Never null, valid for ever.
+// The library's version, as "major.minor.patch". Never null, valid for ever. Threads: any.
 const char *fsn_version(void);
 
 // The version of the binary interface: a program made for `FSN_ABI_VERSION` works with a library that
-// returns the same number here.
+// returns the same number here; docs/abi.md says what may change without it. Threads: any.
 uint32_t fsn_abi_version(void);
 
 // Loads a model file.
 //
 // On success `*model` is a new handle, to be freed with `fsn_model_free`. Errors: `FSN_IO_ERROR`,
 // `FSN_MODEL_ERROR` (the text names file and field), `FSN_INVALID_ARGUMENT` for null pointers.
+//
+// Threads: any, several at once.
 //
 // The caller's part:
 // `path` is a string that ends in a null byte; `model` is writable.
@@ -439,11 +454,15 @@ enum fsn_status fsn_model_load(const char *path, struct fsn_model **model);
 //
 // `name` stands for the path in error texts. Otherwise as `fsn_model_load`.
 //
+// Threads: any, several at once.
+//
 // The caller's part:
 // `name` is a string that ends in a null byte; `data` has `length` readable bytes; `model` is writable.
 enum fsn_status fsn_model_load_buffer(const char *name, const uint8_t *data, size_t length, struct fsn_model **model);
 
 // Frees a model. Null is fine.
+//
+// Threads: any; not while another call uses the handle.
 //
 // The caller's part:
 // `model` comes from this library and has not been freed; nobody uses it any more.
@@ -451,17 +470,23 @@ void fsn_model_free(struct fsn_model *model);
 
 // Fills `*info`, whose `size` the caller has set. Errors: `FSN_INVALID_ARGUMENT`.
 //
+// Threads: any, several at once.
+//
 // The caller's part:
 // `model` is a live handle; `info` has as many writable bytes as its `size` says.
 enum fsn_status fsn_model_get_info(const struct fsn_model *model, struct fsn_model_info *info);
 
 // Fills `*kind` with type number `index`, from 0 to `types` − 1 of `fsn_model_info`. Errors: `FSN_INVALID_ARGUMENT`.
 //
+// Threads: any, several at once.
+//
 // The caller's part:
 // `model` is a live handle; `kind` has as many writable bytes as its `size` says.
 enum fsn_status fsn_model_get_type(const struct fsn_model *model, size_t index, struct fsn_type *kind);
 
 // Fills `*prior` with prior number `index`, from 0 to `priors` − 1 of `fsn_model_info`. Errors: `FSN_INVALID_ARGUMENT`.
+//
+// Threads: any, several at once.
 //
 // The caller's part:
 // `model` is a live handle; `prior` has as many writable bytes as its `size` says.
@@ -470,6 +495,8 @@ enum fsn_status fsn_model_get_prior(const struct fsn_model *model,
                                     struct fsn_prior *prior);
 
 // The model's description, the JSON of docs/model-format.md, valid as long as the model; null for a null model.
+//
+// Threads: any, several at once.
 //
 // The caller's part:
 // `model` is null or a live handle.
@@ -480,6 +507,8 @@ const char *fsn_model_description(const struct fsn_model *model);
 // (on, off).
 //
 // Errors: `FSN_INVALID_ARGUMENT`, with a text that lists what is accepted; `options` is then unchanged.
+//
+// Threads: any; `options` is the caller's own memory.
 //
 // The caller's part:
 // `options` has as many readable and writable bytes as its `size` says; `key` and `value` are strings that end in a
@@ -494,6 +523,9 @@ enum fsn_status fsn_options_set(struct fsn_options *options,
 // choice that no engine of this build offers, `FSN_INVALID_ARGUMENT` for one that makes no sense, `FSN_MODEL_ERROR` if a
 // term of a prior finds no parameters for the types it joins.
 //
+// The model is needed for this call only. Tables of filters are made here.
+// Threads: any, several at once.
+//
 // The caller's part:
 // `model` is a live handle; `options` is null or has as many readable bytes as its `size` says; `potential` is writable.
 enum fsn_status fsn_potential_new(const struct fsn_model *model,
@@ -502,11 +534,15 @@ enum fsn_status fsn_potential_new(const struct fsn_model *model,
 
 // Frees a potential. Null is fine.
 //
+// Threads: any; not while another call uses the handle.
+//
 // The caller's part:
 // `potential` comes from this library and has not been freed; nobody uses it any more.
 void fsn_potential_free(struct fsn_potential *potential);
 
 // Fills `*info`, whose `size` the caller has set. Errors: `FSN_INVALID_ARGUMENT`.
+//
+// Threads: any; calls with one potential take turns.
 //
 // The caller's part:
 // `potential` is a live handle; `info` has as many writable bytes as its `size` says.
@@ -519,6 +555,10 @@ enum fsn_status fsn_potential_get_info(const struct fsn_potential *potential, st
 //
 // Errors: `FSN_INVALID_ARGUMENT` (not finite, unknown type, two atoms at one point, a periodic cell of zero volume, …; the
 // text names the atom), `FSN_NUMERICAL_ERROR` if an energy or force is not finite.
+//
+// Positions and cells in the model's unit of length, results in its units of energy and length, as `fsn_model_info` names
+// them. The structs and their arrays are read during the call only; on an error no result is written.
+// Threads: any; calls with one potential take turns, and each uses as many threads as the potential has.
 //
 // The caller's part:
 // `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the
@@ -533,6 +573,8 @@ enum fsn_status fsn_potential_compute(struct fsn_potential *potential,
 // Structures with the same types find it by themselves, unless another topology of these types has different terms.
 // Errors: `FSN_INVALID_ARGUMENT` (the text names prior, term, atom or type), `FSN_UNSUPPORTED` without priors.
 //
+// Threads: any; calls with one potential take turns.
+//
 // The caller's part:
 // `potential` is a live handle; `topology` has as many readable bytes as its `size` says, its arrays the lengths stated
 // there, and its strings end in a null byte; `number` is writable.
@@ -543,14 +585,23 @@ enum fsn_status fsn_potential_add_topology(struct fsn_potential *potential,
 // Takes over a host's neighbour list for `fsn_potential_compute_domain`: a copy is made, so call it when the list has
 // changed, not every step. On an error the list set before is kept.
 //
+// Errors: `FSN_INVALID_ARGUMENT`; the text names the row or entry at fault. Threads: any; calls with one potential take
+// turns.
+//
 // The caller's part:
 // `potential` is a live handle; `neighbors` has as many readable bytes as its `size` says, and its arrays the lengths
 // stated there.
 enum fsn_status fsn_potential_set_neighbors(struct fsn_potential *potential, const struct fsn_neighbors *neighbors);
 
 // Computes a host's domain with the list set before: the network, and not the model's priors, whose terms may reach over
-// several domains and which hosts evaluate as bonded terms of their own. Errors: as `fsn_potential_compute`, and `FSN_CALLBACK_ERROR` if a
-// callback returned anything but 0.
+// several domains and which hosts evaluate as bonded terms of their own. Units and arrays: as `fsn_potential_compute`.
+//
+// Errors: as there, `FSN_INVALID_ARGUMENT` also without a list or with an exchange that does not fit it, and
+// `FSN_CALLBACK_ERROR` if a callback returned anything but 0.
+//
+// Every process of a host that divides space calls this at the same time, also one that owns no atom, since all take part
+// in the exchange. A process whose call fails leaves the exchange: it is for the host to end the others.
+// Threads: any; calls with one potential take turns, and the callbacks run on the thread that called.
 //
 // The caller's part:
 // `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the
@@ -564,6 +615,8 @@ enum fsn_status fsn_potential_compute_domain(struct fsn_potential *potential,
 //
 // On success `*list` is a new handle, to be freed with `fsn_neighbor_list_free`. Errors: `FSN_INVALID_ARGUMENT`.
 //
+// Threads: any, several at once.
+//
 // The caller's part:
 // `structures` has as many readable bytes as its `size` says, and its arrays the lengths stated there; `list` is writable.
 enum fsn_status fsn_neighbor_list_new(const struct fsn_structures *structures,
@@ -572,11 +625,15 @@ enum fsn_status fsn_neighbor_list_new(const struct fsn_structures *structures,
 
 // Fills `*pairs`, whose `size` the caller has set. Errors: `FSN_INVALID_ARGUMENT`.
 //
+// Threads: any, several at once.
+//
 // The caller's part:
 // `list` is a live handle; `pairs` has as many writable bytes as its `size` says.
 enum fsn_status fsn_neighbor_list_get(const struct fsn_neighbor_list *list, struct fsn_pairs *pairs);
 
 // Frees a neighbour list. Null is fine.
+//
+// Threads: any; not while another call uses the handle.
 //
 // The caller's part:
 // `list` comes from this library and has not been freed; nobody uses it any more.
@@ -589,6 +646,8 @@ void fsn_neighbor_list_free(struct fsn_neighbor_list *list);
 // lists, and what follows is then the same only up to rounding. Errors: as `fsn_potential_compute`, and
 // `FSN_INVALID_ARGUMENT` for settings that make no sense.
 //
+// Threads: any; calls with one potential take turns.
+//
 // The caller's part:
 // `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the
 // lengths stated there (those of the settings: replicas or atoms of `structures`); `simulation` is writable.
@@ -599,6 +658,8 @@ enum fsn_status fsn_simulation_new(struct fsn_potential *potential,
 
 // Frees a simulation. Null is fine.
 //
+// Threads: any; not while another call uses the handle.
+//
 // The caller's part:
 // `simulation` comes from this library and has not been freed; nobody uses it any more.
 void fsn_simulation_free(struct fsn_simulation *simulation);
@@ -606,11 +667,15 @@ void fsn_simulation_free(struct fsn_simulation *simulation);
 // Makes `steps` steps. A replica that blows up stands still from then on, and the others go on; see `frozen` of
 // `fsn_state`. Errors are those that no replica is to blame for; the state is then that of the last whole step.
 //
+// Threads: any; calls with one simulation take turns.
+//
 // The caller's part:
 // `simulation` is a live handle.
 enum fsn_status fsn_simulation_run(struct fsn_simulation *simulation, uint64_t steps);
 
 // Copies the state to where the pointers of `*state` lead. Errors: `FSN_INVALID_ARGUMENT`.
+//
+// Threads: any; calls with one simulation take turns.
 //
 // The caller's part:
 // `simulation` is a live handle; `state` has as many readable bytes as its `size` says, and its pointers are null or
@@ -620,12 +685,16 @@ enum fsn_status fsn_simulation_get_state(const struct fsn_simulation *simulation
 // Why a replica stands still; empty if it does not. Null for a null simulation or a replica that is not there. Valid
 // until the next call of this function with the same simulation.
 //
+// Threads: any; calls with one simulation take turns.
+//
 // The caller's part:
 // `simulation` is null or a live handle.
 const char *fsn_simulation_get_reason(struct fsn_simulation *simulation, size_t replica);
 
 // Fills `*exchanges` with pair number `index` of neighbouring temperatures, counted from 0, of one ladder after the other.
 // Errors: `FSN_INVALID_ARGUMENT`, also for an index beyond the last pair.
+//
+// Threads: any; calls with one simulation take turns.
 //
 // The caller's part:
 // `simulation` is a live handle; `exchanges` has as many writable bytes as its `size` says.
@@ -636,6 +705,8 @@ enum fsn_status fsn_simulation_get_exchanges(const struct fsn_simulation *simula
 // Writes a checkpoint: all that the next step depends on. With a null `bytes`, only `*length` is set, to the bytes it
 // takes; else `*length` says how many there are, which must be enough, and is set to those written.
 //
+// Threads: any; calls with one simulation take turns.
+//
 // The caller's part:
 // `simulation` is a live handle; `length` is readable and writable; `bytes` is null or has `*length` writable bytes.
 enum fsn_status fsn_simulation_checkpoint(const struct fsn_simulation *simulation, uint8_t *bytes, size_t *length);
@@ -643,6 +714,8 @@ enum fsn_status fsn_simulation_checkpoint(const struct fsn_simulation *simulatio
 // Goes on from a checkpoint of a simulation that was told the same: what follows is what would have followed there, to
 // the bit. Errors: `FSN_INVALID_ARGUMENT` for bytes that are no checkpoint, are damaged or belong to another simulation;
 // the simulation is then as it was.
+//
+// Threads: any; calls with one simulation take turns.
 //
 // The caller's part:
 // `simulation` is a live handle; `bytes` has `length` readable bytes.

@@ -45,6 +45,8 @@ unsafe impl Sized_ for fsn_neighbors {
 ///
 /// `rows` has `atoms` rows (owned, then ghosts) of `width` numbers of `element_size` bytes, 4 (float) or 8 (double).
 /// Called on the thread that called `fsn_potential_compute_domain`, the same number of times on every process.
+/// The rows are the library's and valid during the call only. It may not use the potential that calls it, nor leave by an
+/// exception or a jump.
 #[allow(non_camel_case_types)]
 pub type fsn_exchange = Option<
     unsafe extern "C" fn(
@@ -84,6 +86,9 @@ unsafe impl Sized_ for fsn_domain {
 
 /// Takes over a host's neighbour list for `fsn_potential_compute_domain`: a copy is made, so call it when the list has
 /// changed, not every step. On an error the list set before is kept.
+///
+/// Errors: `FSN_INVALID_ARGUMENT`; the text names the row or entry at fault. Threads: any; calls with one potential take
+/// turns.
 ///
 /// # Safety
 /// `potential` is a live handle; `neighbors` has as many readable bytes as its `size` says, and its arrays the lengths
@@ -128,8 +133,14 @@ pub unsafe extern "C" fn fsn_potential_set_neighbors(
 }
 
 /// Computes a host's domain with the list set before: the network, and not the model's priors, whose terms may reach over
-/// several domains and which hosts evaluate as bonded terms of their own. Errors: as `fsn_potential_compute`, and `FSN_CALLBACK_ERROR` if a
-/// callback returned anything but 0.
+/// several domains and which hosts evaluate as bonded terms of their own. Units and arrays: as `fsn_potential_compute`.
+///
+/// Errors: as there, `FSN_INVALID_ARGUMENT` also without a list or with an exchange that does not fit it, and
+/// `FSN_CALLBACK_ERROR` if a callback returned anything but 0.
+///
+/// Every process of a host that divides space calls this at the same time, also one that owns no atom, since all take part
+/// in the exchange. A process whose call fails leaves the exchange: it is for the host to end the others.
+/// Threads: any; calls with one potential take turns, and the callbacks run on the thread that called.
 ///
 /// # Safety
 /// `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the

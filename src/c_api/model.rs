@@ -136,6 +136,8 @@ unsafe impl Sized_ for fsn_prior {
 /// On success `*model` is a new handle, to be freed with `fsn_model_free`. Errors: `FSN_IO_ERROR`,
 /// `FSN_MODEL_ERROR` (the text names file and field), `FSN_INVALID_ARGUMENT` for null pointers.
 ///
+/// Threads: any, several at once.
+///
 /// # Safety
 /// `path` is a string that ends in a null byte; `model` is writable.
 #[unsafe(no_mangle)]
@@ -155,6 +157,8 @@ pub unsafe extern "C" fn fsn_model_load(
 /// Loads a model from the bytes of a model file in memory, which are not needed afterwards.
 ///
 /// `name` stands for the path in error texts. Otherwise as `fsn_model_load`.
+///
+/// Threads: any, several at once.
 ///
 /// # Safety
 /// `name` is a string that ends in a null byte; `data` has `length` readable bytes; `model` is writable.
@@ -177,6 +181,8 @@ pub unsafe extern "C" fn fsn_model_load_buffer(
 
 /// Frees a model. Null is fine.
 ///
+/// Threads: any; not while another call uses the handle.
+///
 /// # Safety
 /// `model` comes from this library and has not been freed; nobody uses it any more.
 #[unsafe(no_mangle)]
@@ -189,6 +195,8 @@ pub unsafe extern "C" fn fsn_model_free(model: *mut fsn_model) {
 }
 
 /// Fills `*info`, whose `size` the caller has set. Errors: `FSN_INVALID_ARGUMENT`.
+///
+/// Threads: any, several at once.
 ///
 /// # Safety
 /// `model` is a live handle; `info` has as many writable bytes as its `size` says.
@@ -226,6 +234,8 @@ pub unsafe extern "C" fn fsn_model_get_info(
 
 /// Fills `*kind` with type number `index`, from 0 to `types` − 1 of `fsn_model_info`. Errors: `FSN_INVALID_ARGUMENT`.
 ///
+/// Threads: any, several at once.
+///
 /// # Safety
 /// `model` is a live handle; `kind` has as many writable bytes as its `size` says.
 #[unsafe(no_mangle)]
@@ -258,6 +268,8 @@ pub unsafe extern "C" fn fsn_model_get_type(
 
 /// Fills `*prior` with prior number `index`, from 0 to `priors` − 1 of `fsn_model_info`. Errors: `FSN_INVALID_ARGUMENT`.
 ///
+/// Threads: any, several at once.
+///
 /// # Safety
 /// `model` is a live handle; `prior` has as many writable bytes as its `size` says.
 #[unsafe(no_mangle)]
@@ -287,6 +299,8 @@ pub unsafe extern "C" fn fsn_model_get_prior(
 }
 
 /// The model's description, the JSON of docs/model-format.md, valid as long as the model; null for a null model.
+///
+/// Threads: any, several at once.
 ///
 /// # Safety
 /// `model` is null or a live handle.

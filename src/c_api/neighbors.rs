@@ -44,6 +44,8 @@ unsafe impl Sized_ for fsn_pairs {
 ///
 /// On success `*list` is a new handle, to be freed with `fsn_neighbor_list_free`. Errors: `FSN_INVALID_ARGUMENT`.
 ///
+/// Threads: any, several at once.
+///
 /// # Safety
 /// `structures` has as many readable bytes as its `size` says, and its arrays the lengths stated there; `list` is writable.
 #[unsafe(no_mangle)]
@@ -66,6 +68,8 @@ pub unsafe extern "C" fn fsn_neighbor_list_new(
 }
 
 /// Fills `*pairs`, whose `size` the caller has set. Errors: `FSN_INVALID_ARGUMENT`.
+///
+/// Threads: any, several at once.
 ///
 /// # Safety
 /// `list` is a live handle; `pairs` has as many writable bytes as its `size` says.
@@ -91,6 +95,8 @@ pub unsafe extern "C" fn fsn_neighbor_list_get(
 }
 
 /// Frees a neighbour list. Null is fine.
+///
+/// Threads: any; not while another call uses the handle.
 ///
 /// # Safety
 /// `list` comes from this library and has not been freed; nobody uses it any more.

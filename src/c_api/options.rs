@@ -68,6 +68,8 @@ unsafe impl Sized_ for fsn_options {
 ///
 /// Errors: `FSN_INVALID_ARGUMENT`, with a text that lists what is accepted; `options` is then unchanged.
 ///
+/// Threads: any; `options` is the caller's own memory.
+///
 /// # Safety
 /// `options` has as many readable and writable bytes as its `size` says; `key` and `value` are strings that end in a
 /// null byte.

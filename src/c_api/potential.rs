@@ -73,6 +73,9 @@ unsafe impl Sized_ for fsn_potential_info {
 /// choice that no engine of this build offers, `FSN_INVALID_ARGUMENT` for one that makes no sense, `FSN_MODEL_ERROR` if a
 /// term of a prior finds no parameters for the types it joins.
 ///
+/// The model is needed for this call only. Tables of filters are made here.
+/// Threads: any, several at once.
+///
 /// # Safety
 /// `model` is a live handle; `options` is null or has as many readable bytes as its `size` says; `potential` is writable.
 #[unsafe(no_mangle)]
@@ -102,6 +105,8 @@ pub unsafe extern "C" fn fsn_potential_new(
 
 /// Frees a potential. Null is fine.
 ///
+/// Threads: any; not while another call uses the handle.
+///
 /// # Safety
 /// `potential` comes from this library and has not been freed; nobody uses it any more.
 #[unsafe(no_mangle)]
@@ -114,6 +119,8 @@ pub unsafe extern "C" fn fsn_potential_free(potential: *mut fsn_potential) {
 }
 
 /// Fills `*info`, whose `size` the caller has set. Errors: `FSN_INVALID_ARGUMENT`.
+///
+/// Threads: any; calls with one potential take turns.
 ///
 /// # Safety
 /// `potential` is a live handle; `info` has as many writable bytes as its `size` says.
@@ -150,6 +157,10 @@ pub unsafe extern "C" fn fsn_potential_get_info(
 ///
 /// Errors: `FSN_INVALID_ARGUMENT` (not finite, unknown type, two atoms at one point, a periodic cell of zero volume, …; the
 /// text names the atom), `FSN_NUMERICAL_ERROR` if an energy or force is not finite.
+///
+/// Positions and cells in the model's unit of length, results in its units of energy and length, as `fsn_model_info` names
+/// them. The structs and their arrays are read during the call only; on an error no result is written.
+/// Threads: any; calls with one potential take turns, and each uses as many threads as the potential has.
 ///
 /// # Safety
 /// `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the

@@ -141,6 +141,8 @@ unsafe impl Sized_ for fsn_exchanges {
 /// lists, and what follows is then the same only up to rounding. Errors: as `fsn_potential_compute`, and
 /// `FSN_INVALID_ARGUMENT` for settings that make no sense.
 ///
+/// Threads: any; calls with one potential take turns.
+///
 /// # Safety
 /// `potential` is a live handle; the structs have as many readable bytes as their `size` says, and their arrays the
 /// lengths stated there (those of the settings: replicas or atoms of `structures`); `simulation` is writable.
@@ -203,6 +205,8 @@ pub unsafe extern "C" fn fsn_simulation_new(
 
 /// Frees a simulation. Null is fine.
 ///
+/// Threads: any; not while another call uses the handle.
+///
 /// # Safety
 /// `simulation` comes from this library and has not been freed; nobody uses it any more.
 #[unsafe(no_mangle)]
@@ -216,6 +220,8 @@ pub unsafe extern "C" fn fsn_simulation_free(simulation: *mut fsn_simulation) {
 
 /// Makes `steps` steps. A replica that blows up stands still from then on, and the others go on; see `frozen` of
 /// `fsn_state`. Errors are those that no replica is to blame for; the state is then that of the last whole step.
+///
+/// Threads: any; calls with one simulation take turns.
 ///
 /// # Safety
 /// `simulation` is a live handle.
@@ -237,6 +243,8 @@ pub unsafe extern "C" fn fsn_simulation_run(
 }
 
 /// Copies the state to where the pointers of `*state` lead. Errors: `FSN_INVALID_ARGUMENT`.
+///
+/// Threads: any; calls with one simulation take turns.
 ///
 /// # Safety
 /// `simulation` is a live handle; `state` has as many readable bytes as its `size` says, and its pointers are null or
@@ -294,6 +302,8 @@ fn check_state(out: &fsn_state) -> Result<()> {
 /// Why a replica stands still; empty if it does not. Null for a null simulation or a replica that is not there. Valid
 /// until the next call of this function with the same simulation.
 ///
+/// Threads: any; calls with one simulation take turns.
+///
 /// # Safety
 /// `simulation` is null or a live handle.
 #[unsafe(no_mangle)]
@@ -316,6 +326,8 @@ pub unsafe extern "C" fn fsn_simulation_get_reason(
 
 /// Fills `*exchanges` with pair number `index` of neighbouring temperatures, counted from 0, of one ladder after the other.
 /// Errors: `FSN_INVALID_ARGUMENT`, also for an index beyond the last pair.
+///
+/// Threads: any; calls with one simulation take turns.
 ///
 /// # Safety
 /// `simulation` is a live handle; `exchanges` has as many writable bytes as its `size` says.
@@ -350,6 +362,8 @@ pub unsafe extern "C" fn fsn_simulation_get_exchanges(
 /// Writes a checkpoint: all that the next step depends on. With a null `bytes`, only `*length` is set, to the bytes it
 /// takes; else `*length` says how many there are, which must be enough, and is set to those written.
 ///
+/// Threads: any; calls with one simulation take turns.
+///
 /// # Safety
 /// `simulation` is a live handle; `length` is readable and writable; `bytes` is null or has `*length` writable bytes.
 #[unsafe(no_mangle)]
@@ -382,6 +396,8 @@ pub unsafe extern "C" fn fsn_simulation_checkpoint(
 /// Goes on from a checkpoint of a simulation that was told the same: what follows is what would have followed there, to
 /// the bit. Errors: `FSN_INVALID_ARGUMENT` for bytes that are no checkpoint, are damaged or belong to another simulation;
 /// the simulation is then as it was.
+///
+/// Threads: any; calls with one simulation take turns.
 ///
 /// # Safety
 /// `simulation` is a live handle; `bytes` has `length` readable bytes.

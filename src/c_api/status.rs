@@ -82,13 +82,14 @@ pub(super) fn guard(body: impl FnOnce() -> crate::Result<()>) -> fsn_status {
 
 /// The text of the last error on the calling thread; empty if there was none.
 ///
-/// Valid until the next failing call on the same thread. Never null.
+/// UTF-8. Valid until the next failing call on the same thread, which a successful one does not change. Never null.
+/// Threads: each has its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn fsn_last_error() -> *const c_char {
     LAST_ERROR.with(|last| last.borrow().as_ptr())
 }
 
-/// The library's version, as "major.minor.patch". Never null, valid for ever.
+/// The library's version, as "major.minor.patch". Never null, valid for ever. Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn fsn_version() -> *const c_char {
     const VERSION: &CStr =
@@ -100,7 +101,7 @@ pub extern "C" fn fsn_version() -> *const c_char {
 }
 
 /// The version of the binary interface: a program made for `FSN_ABI_VERSION` works with a library that
-/// returns the same number here.
+/// returns the same number here; docs/abi.md says what may change without it. Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn fsn_abi_version() -> u32 {
     FSN_ABI_VERSION

@@ -44,6 +44,8 @@ unsafe impl Sized_ for fsn_topology {
 /// Structures with the same types find it by themselves, unless another topology of these types has different terms.
 /// Errors: `FSN_INVALID_ARGUMENT` (the text names prior, term, atom or type), `FSN_UNSUPPORTED` without priors.
 ///
+/// Threads: any; calls with one potential take turns.
+///
 /// # Safety
 /// `potential` is a live handle; `topology` has as many readable bytes as its `size` says, its arrays the lengths stated
 /// there, and its strings end in a null byte; `number` is writable.
