@@ -53,8 +53,8 @@ def test_all_code_is_tested() -> None:
         "python",
         "shell",
     ]
-    # What is not: the two commands at the top, and the installation, which have run when tests run; and LAMMPS' input and
-    # command, which tests/lammps runs as examples/lammps has them.
+    # What is not: the two commands at the top, and the installation, which have run when tests run; and LAMMPS' two,
+    # which tests/lammps runs as examples/lammps has them.
     assert len(fenced) == len(marked) + 4
     assert all(language == "" for language in fenced if language not in ("python", "c", "cpp", "fortran"))
 
