@@ -86,7 +86,7 @@ def test_tiles_and_balancing(host: Host, nacl: Path, ranks: int) -> None:
     """Recursive bisection moves the borders of processes while atoms move."""
     atoms = crystal((3, 3, 3))
     script = moving(host, nacl, atoms, more="comm_style tiled") + "fix move all nve\nfix spread all balance 4 1.0 rcb\n"
-    script += "run 20\n" + evaluate("end") + BOX
+    script += "run 12\n" + evaluate("end") + BOX
     output = host.run(script, ranks)
     agree(output.evaluation("end"), expected(nacl, final(output, atoms)), 1e-10)
 
@@ -152,13 +152,13 @@ def test_rerun(host: Host, nacl: Path) -> None:
 def test_respa(host: Host, nacl: Path) -> None:
     """With all of the force at the inner level, two levels are velocity Verlet with the inner step."""
     head = moving(host, nacl)
-    plain = host.run(head + "fix move all nve\nrun 20\n" + evaluate("end"), 2).evaluation("end")
-    script = head + "timestep 0.002\nfix move all nve\nrun_style respa 2 2 pair 1\nrun 10\nrun_style verlet\n"
+    plain = host.run(head + "fix move all nve\nrun 10\n" + evaluate("end"), 2).evaluation("end")
+    script = head + "timestep 0.002\nfix move all nve\nrun_style respa 2 2 pair 1\nrun 5\nrun_style verlet\n"
     levels = host.run(script + evaluate("end"), 2).evaluation("end")
     np.testing.assert_allclose(levels.positions, plain.positions, rtol=0, atol=1e-9)
     # At the outer level it is Verlet with the outer step, too.
     outer = host.run(
-        head + "fix move all nve\nrun_style respa 2 2 pair 2\nrun 20\nrun_style verlet\n" + evaluate("end"), 2
+        head + "fix move all nve\nrun_style respa 2 2 pair 2\nrun 10\nrun_style verlet\n" + evaluate("end"), 2
     )
     np.testing.assert_allclose(outer.evaluation("end").positions, plain.positions, rtol=0, atol=1e-9)
 
