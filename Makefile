@@ -20,6 +20,7 @@ DEMO ?=
 CHECK ?=
 BENCH_NEIGHBORS ?= --sides 10 22 46 --runs 3
 BENCH_ENGINE ?= --quick
+BENCH_LAMMPS ?= --quick
 BENCH_DYNAMICS ?=
 # 1: install PyTorch, to be timed beside the library.
 BENCH_TORCH ?=
@@ -42,10 +43,11 @@ demo: $(VENV)/demo.stamp $(VENV)/package.stamp
 check: $(VENV)/check.stamp $(VENV)/demo.stamp $(VENV)/package.stamp $(VENV)/plugin.stamp
 	@$(VENV)/bin/python tests/check.py $(CHECK)
 
-bench: $(VENV)/bench.stamp $(VENV)/package.stamp $(if $(filter 1,$(BENCH_TORCH)),$(VENV)/torch.stamp)
+bench: $(VENV)/bench.stamp $(VENV)/package.stamp $(VENV)/plugin.stamp $(if $(filter 1,$(BENCH_TORCH)),$(VENV)/torch.stamp)
 	cargo bench --locked --bench neighbors
 	$(VENV)/bin/python benches/neighbors_peers.py $(BENCH_NEIGHBORS)
 	$(VENV)/bin/python benches/engine.py $(BENCH_ENGINE)
+	$(VENV)/bin/python benches/lammps.py $(BENCH_LAMMPS)
 	$(VENV)/bin/python benches/dynamics.py $(BENCH_DYNAMICS)
 
 clean:
