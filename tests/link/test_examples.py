@@ -16,6 +16,7 @@ LANGUAGES = {"c": ("C", "cc", "md.c"), "cpp": ("CXX", "c++", "md.cpp"), "fortran
 VALGRIND = (
     "valgrind",
     "--quiet",
+    "--fair-sched=try",
     "--error-exitcode=99",
     "--leak-check=full",
     "--errors-for-leak-kinds=definite,indirect",
