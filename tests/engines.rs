@@ -144,6 +144,34 @@ fn single_exact_keeps_single_precision() {
     );
 }
 
+/// 16 bits keep four or five digits of a weight; random networks, unlike trained ones, cancel some of them.
+#[test]
+fn half_keeps_half_precision() {
+    for filters in [Filters::Table, Filters::Exact] {
+        let mut forces = Vec::new();
+        for_each_network(TABULATED, |seed, model, system, expected| {
+            let mut potential = cpu(&model.model, Precision::Half, filters, 1);
+            if potential.table().is_some_and(|table| table.bound > 1e-3) {
+                return;
+            }
+            let deviation = deviation(&system.compute(&mut potential), expected);
+            assert!(
+                deviation.iter().all(|&d| d < 2e-2),
+                "network {seed}, {filters:?}: {deviation:?}"
+            );
+            forces.push(deviation[1]);
+        });
+        forces.sort_by(f64::total_cmp);
+        let median = forces[forces.len() / 2];
+        assert!(
+            forces.len() > TABULATED as usize / 2 && median < 1e-4,
+            "{filters:?}: {median}"
+        );
+        // It is not single precision under another name.
+        assert!(median > 1e-6, "{filters:?}: {median}");
+    }
+}
+
 /// Tables add no more to the error of forces than twenty times the bound they state: random networks cancel digits.
 #[test]
 fn tables_keep_to_their_bound() {
@@ -187,9 +215,13 @@ fn any_number_of_threads_gives_the_same_bits() {
         let mut systems: Vec<System> = (0..12).map(|_| random_system(&mut rng, &model)).collect();
         systems.push(random_box(&mut rng, [4, 4, 5]));
         systems.push(random_box(&mut rng, [2, 2, 30]));
-        for filters in [Filters::Exact, Filters::Table] {
+        for (precision, filters) in [
+            (Precision::Single, Filters::Exact),
+            (Precision::Single, Filters::Table),
+            (Precision::Half, Filters::Table),
+        ] {
             let compute = |threads| {
-                let mut potential = cpu(&model.model, Precision::Single, filters, threads);
+                let mut potential = cpu(&model.model, precision, filters, threads);
                 common::system::compute_batch(&mut potential, &systems)
             };
             let one = compute(1);

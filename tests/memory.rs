@@ -148,7 +148,7 @@ fn nothing_is_allocated_while_the_list_is_kept() {
         cases.push((model.model.clone(), random_box(&mut rng, [2, 2, 20])));
     }
     for (number, (model, system)) in cases.iter().enumerate() {
-        for precision in [Precision::Single, Precision::Double] {
+        for precision in [Precision::Half, Precision::Single, Precision::Double] {
             for filters in [Filters::Table, Filters::Exact] {
                 let mut potential = potential(model, precision, filters, 1);
                 let times = taken(&mut potential, system, 10);

@@ -6,11 +6,13 @@ pub mod activation;
 pub mod basis;
 pub mod envelope;
 mod exact;
+pub mod half;
 mod layer;
 mod table;
 mod tile;
 
 pub use exact::ExactFilter;
+pub use half::{HalfTable, HalfTables};
 pub use layer::Layer;
 pub use table::{ORDER, Place, Spacing, Tables};
 pub use tile::{Tile, TileFilter};

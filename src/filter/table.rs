@@ -175,15 +175,10 @@ impl<T: Real> Tables<T> {
         let blocks: Vec<Aligned<T>> = (0..filters.blocks.len())
             .map(|block| fit(filters, block, spacing, stride))
             .collect();
-        let bound = blocks
-            .iter()
-            .enumerate()
-            .map(|(block, table)| measure(filters, block, spacing, table, stride))
-            .fold(0.0, f64::max);
         Self {
+            bound: measure_all(filters, spacing, &blocks),
             spacing,
             blocks,
-            bound,
         }
     }
 }
@@ -262,6 +257,20 @@ fn hermite(v: [f64; 3], s: [f64; 3]) -> [f64; ORDER] {
         52.0 * end - 8.0 * end_slope + 16.0 * middle - 40.0 * middle_slope,
         -24.0 * end + 4.0 * end_slope + 16.0 * middle_slope,
     ]
+}
+
+/// [`Tables::bound`] of tables made or changed elsewhere.
+pub(super) fn bound<T: Real>(network: &Network, spacing: Spacing, blocks: &[Aligned<T>]) -> f64 {
+    measure_all(&Exact::new(network), spacing, blocks)
+}
+
+fn measure_all<T: Real>(filters: &Exact, spacing: Spacing, blocks: &[Aligned<T>]) -> f64 {
+    let stride = padded::<T>(filters.channels);
+    blocks
+        .iter()
+        .enumerate()
+        .map(|(block, table)| measure(filters, block, spacing, table, stride))
+        .fold(0.0, f64::max)
 }
 
 fn measure<T: Real>(

@@ -7,14 +7,14 @@ use super::terms::NoNetwork;
 use crate::engine::cpu::{self, CpuEngine, CpuReal};
 use crate::engine::cuda::{self, CudaEngine, CudaReal, Gpu};
 use crate::engine::{Engine, network};
-use crate::filter::Tables;
+use crate::filter::{HalfTables, Tables, half};
 use crate::model::{Model, Network};
 use crate::{Error, Result};
 
 /// Error of tables, see [`Tables::bound`], that is less than float32 arithmetic makes itself.
 const SINGLE_TOLERANCE: f64 = 5e-7;
 /// Likewise, less than rounding to 16 bits makes.
-const HALF_TOLERANCE: f64 = 3e-5;
+const HALF_TOLERANCE: f64 = 1e-5;
 /// The least error that tables reach in float64 with a few thousand knots.
 const DOUBLE_TOLERANCE: f64 = 1e-10;
 
@@ -74,9 +74,7 @@ fn on_cpu(model: &Arc<Model>, options: Options) -> Result<Choice> {
     match options.precision {
         Precision::Double => cpu::<f64>(model, options, DOUBLE_TOLERANCE),
         Precision::Single => cpu::<f32>(model, options, SINGLE_TOLERANCE),
-        Precision::Half => Err(Error::unsupported(
-            "precision half: no engine has 16-bit weights yet; use single or double",
-        )),
+        Precision::Half => half_on_cpu(model, options),
     }
 }
 
@@ -97,6 +95,25 @@ fn cpu<T: CpuReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -> 
     let threads = options.threads.unwrap_or_else(default_threads);
     options.threads = Some(threads);
     let engine = Box::new(CpuEngine::new(model.clone(), filters, threads)?);
+    Ok(Choice::made(engine, Device::Cpu, options, info))
+}
+
+/// The CPU engine in float32, with tables and weights in 16 bits.
+fn half_on_cpu(model: &Arc<Model>, mut options: Options) -> Result<Choice> {
+    let network = network(model)?;
+    let tables = tables::<f32>(network, options, HALF_TOLERANCE)
+        .map(|tables| HalfTables::new(network, &tables));
+    let info = tables.as_ref().map(|tables| TableInfo {
+        intervals: tables.spacing().intervals(),
+        bound: tables.bound(),
+    });
+    let filters = tables.map_or_else(
+        || cpu::Filters::exact(&half::rounded(network)),
+        cpu::Filters::Half,
+    );
+    let threads = options.threads.unwrap_or_else(default_threads);
+    options.threads = Some(threads);
+    let engine = Box::new(CpuEngine::half(model.clone(), filters, threads)?);
     Ok(Choice::made(engine, Device::Cpu, options, info))
 }
 

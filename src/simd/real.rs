@@ -29,6 +29,8 @@ pub trait Real: Copy + Default + Send + Sync + PartialOrd + std::fmt::Debug + 's
     fn magnitude(self) -> Self;
     /// Rounds a float64.
     fn from_f64(value: f64) -> Self;
+    /// The exact number.
+    fn from_i16(value: i16) -> Self;
     /// The exact float64.
     fn to_f64(self) -> f64;
     /// Whole vectors of `row`; what does not fill one is left out.
@@ -129,6 +131,10 @@ impl Real for f32 {
         value as f32
     }
     #[inline(always)]
+    fn from_i16(value: i16) -> Self {
+        Self::from(value)
+    }
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
@@ -190,6 +196,10 @@ impl Real for f64 {
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value
+    }
+    #[inline(always)]
+    fn from_i16(value: i16) -> Self {
+        Self::from(value)
     }
     #[inline(always)]
     fn to_f64(self) -> f64 {

@@ -21,6 +21,8 @@ class Precision:
     filters: str
     energy: float
     forces: float
+    #: Of all forces together: ‖ΔF‖ / ‖F‖.
+    norm: float
 
     @property
     def choices(self) -> dict[str, str]:
@@ -28,11 +30,13 @@ class Precision:
         return {"precision": self.name, "filters": self.filters}
 
 
-# With tables: what the interpolation leaves. Single: rounding of float32 through the blocks.
+# With tables: what the interpolation leaves. Single: rounding of float32 through the blocks. Half: of 16 bits.
 PRECISIONS = [
-    Precision("double", "exact", 1e-11, 1e-11),
-    Precision("double", "table", 1e-8, 1e-8),
-    Precision("single", "auto", 2e-6, 5e-6),
+    Precision("double", "exact", 1e-11, 1e-11, 1e-11),
+    Precision("double", "table", 1e-8, 1e-8, 1e-8),
+    Precision("single", "exact", 3e-6, 5e-6, 2e-6),
+    Precision("single", "auto", 3e-6, 5e-6, 4e-6),
+    Precision("half", "auto", 5e-4, 1e-3, 5e-4),
 ]
 
 

@@ -20,6 +20,11 @@ def deviation(found, expected):
     return np.abs(np.asarray(found) - expected).max() / np.abs(expected).max()
 
 
+def norm(found, expected):
+    """Of the deviation, relative to the expected values'."""
+    return np.linalg.norm(np.asarray(found) - expected) / np.linalg.norm(expected)
+
+
 @pytest.mark.parametrize("blocks", [1, 5])
 def test_zirconia(shared: Path, tmp_path: Path, precision: Precision, blocks: int):
     reference = np.load(shared / "reference" / f"zro2_n{blocks}_96.npz")
@@ -34,6 +39,7 @@ def test_zirconia(shared: Path, tmp_path: Path, precision: Precision, blocks: in
     # The sum cancels in part, so that it is measured by the terms.
     assert abs(found.energy - reference["energy"]) < precision.energy * np.abs(reference["energies"]).sum()
     assert deviation(found.forces, reference["forces"]) < precision.forces
+    assert norm(found.forces, reference["forces"]) < precision.norm
     assert deviation(-found.virial / volume, reference["stress"]) < precision.forces
     np.testing.assert_allclose(found.virials.sum(axis=0), found.virial, atol=1e-6 * np.abs(found.virial).max())
 
@@ -47,6 +53,8 @@ def test_chignolin_network(shared: Path, tmp_path: Path, precision: Precision):
     found = potential.compute_batch(reference["positions"], reference["types"])
     assert deviation([each.energy for each in found], reference["SchNet_energy"]) < precision.energy
     assert deviation([each.forces for each in found], reference["SchNet_forces"]) < precision.forces
+    for each, expected in zip(found, reference["SchNet_forces"], strict=True):
+        assert norm(each.forces, expected) < precision.norm
 
 
 @pytest.mark.parametrize("source", FIXTURES, ids=lambda path: path.stem)

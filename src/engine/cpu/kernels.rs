@@ -4,7 +4,7 @@ use pulp::Simd;
 
 use super::edges::Edge;
 use super::rows::Array;
-use crate::filter::ORDER;
+use crate::filter::{HalfTable, ORDER};
 use crate::simd::Real;
 
 /// Rows of the arrays a kernel reads.
@@ -43,10 +43,19 @@ impl<'a, T: Real> Features<'a, T> {
 /// Where the filters of a row's pairs come from.
 #[derive(Clone, Copy)]
 pub(super) enum Filter<'a, T> {
-    /// Coefficients of polynomials, [`ORDER`] rows an interval.
-    Table(&'a [T]),
+    /// Polynomials.
+    Table(Coefficients<'a, T>),
     /// W and dW/dr, a row a pair given to the kernel; rows of this stride.
     Tile(&'a [T], &'a [T], usize),
+}
+
+/// Coefficients of polynomials, [`ORDER`] rows an interval.
+#[derive(Clone, Copy)]
+pub(super) enum Coefficients<'a, T> {
+    /// As they are.
+    Whole(&'a [T]),
+    /// In 16 bits.
+    Half(&'a HalfTable<T>),
 }
 
 /// Calls for the chunks of 8, 4, 2 and 1 of the vectors that make up a row.
@@ -95,7 +104,7 @@ fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
     match filter {
         Filter::Table(table) => {
             for edges in edges.chunk_by(|a, b| a.interval == b.interval) {
-                let c = coefficients::<S, T, N>(table, y.stride, edges[0].interval, first);
+                let c = coefficients::<S, T, N>(simd, table, y.stride, edges[0].interval, first);
                 for edge in edges {
                     let t = T::splat(simd, edge.t);
                     let mut w = c[ORDER - 1];
@@ -196,7 +205,8 @@ fn send_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const GRADIE
         Filter::Table(table) => {
             let mut slopes = slopes.iter_mut();
             for edges in edges.chunk_by(|a, b| a.interval == b.interval) {
-                let c = coefficients::<S, T, N>(table, sender.y.stride, edges[0].interval, first);
+                let c =
+                    coefficients::<S, T, N>(simd, table, sender.y.stride, edges[0].interval, first);
                 for (edge, out) in edges.iter().zip(&mut slopes) {
                     let (mut w, mut dw) = ([zero; N], c[ORDER - 1]);
                     if GRADIENT {
@@ -306,21 +316,38 @@ impl<'a, T: Real> Sender<'a, T> {
     }
 }
 
+/// The most numbers in the vectors of a chunk.
+const CHUNK: usize = 64;
+
 /// The `N` vectors from `first` on of the rows of an interval.
 #[inline(always)]
 fn coefficients<S: Simd, T: Real, const N: usize>(
-    table: &[T],
+    simd: S,
+    table: Coefficients<T>,
     stride: usize,
     interval: u32,
     first: usize,
 ) -> [[T::Vector<S>; N]; ORDER] {
-    let rows = &table[interval as usize * ORDER * stride..][..ORDER * stride];
-    std::array::from_fn(|power| {
-        *chunk(
-            T::vectors::<S>(&rows[power * stride..(power + 1) * stride]),
-            first,
-        )
-    })
+    let mut all = [[T::splat(simd, T::default()); N]; ORDER];
+    let interval = interval as usize;
+    match table {
+        Coefficients::Whole(table) => {
+            let rows = &table[interval * ORDER * stride..][..ORDER * stride];
+            for (row, out) in rows.chunks_exact(stride).zip(&mut all) {
+                *out = *chunk(T::vectors::<S>(row), first);
+            }
+        }
+        Coefficients::Half(table) => {
+            let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+            let mut row = [T::default(); CHUNK];
+            let row = &mut row[..N * lanes];
+            for (power, out) in all.iter_mut().enumerate() {
+                table.expand(interval, power, first * lanes, row);
+                *out = *chunk(T::vectors::<S>(row), 0);
+            }
+        }
+    }
+    all
 }
 
 #[inline(always)]

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use pulp::Arch;
 
 use self::edges::{Edges, TaskEdges};
+use self::kernels::Coefficients;
 use self::partial::Partial;
 use self::per_thread::PerThread;
 use self::readout::Readout;
@@ -32,7 +33,7 @@ use self::tasks::{PairTask, TableTask, TileTask};
 use self::weights::Weights;
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
 use crate::Result;
-use crate::filter::{Tables, Tile, TileFilter};
+use crate::filter::{HalfTables, Tables, Tile, TileFilter, half};
 use crate::model::{Model, Network};
 use crate::pool::Pool;
 use crate::simd::{Aligned, Real};
@@ -60,6 +61,8 @@ impl CpuReal for f64 {
 pub enum Filters<T> {
     /// From tables.
     Table(Tables<T>),
+    /// From tables in 16 bits.
+    Half(HalfTables<T>),
     /// By the filter networks, one a distinct block.
     Exact(Vec<TileFilter<T>>),
 }
@@ -119,8 +122,27 @@ impl<T: CpuReal> CpuEngine<T> {
     /// # Errors
     /// [`crate::Error::Unsupported`] if the model has no network, [`crate::Error::OutOfMemory`] if threads cannot be had.
     pub fn new(model: Arc<Model>, filters: Filters<T>, threads: usize) -> Result<Self> {
+        let weights = Weights::new(super::network(&model)?);
+        Self::with_weights(model, weights, filters, threads)
+    }
+
+    /// The same with weights in 16 bits with a scale for each channel; they are kept as the numbers that these stand for, since
+    /// it is in float32 that products are made.
+    ///
+    /// # Errors
+    /// As [`CpuEngine::new`].
+    pub fn half(model: Arc<Model>, filters: Filters<T>, threads: usize) -> Result<Self> {
+        let weights = Weights::new(&half::rounded(super::network(&model)?));
+        Self::with_weights(model, weights, filters, threads)
+    }
+
+    fn with_weights(
+        model: Arc<Model>,
+        mut weights: Weights<T>,
+        filters: Filters<T>,
+        threads: usize,
+    ) -> Result<Self> {
         let network = super::network(&model)?;
-        let mut weights = Weights::new(network);
         let readout = Readout::new(
             std::mem::take(&mut weights.readout),
             network.description.readout_activation(),
@@ -146,14 +168,9 @@ impl<T: CpuReal> CpuEngine<T> {
     fn over_pairs(&self, block: usize, edges: TaskEdges<T>, task: impl PairTask<T>) {
         let network = self.model.network().expect("checked in new");
         let distinct = network.distinct(block);
-        match &self.filters {
-            Filters::Table(tables) => {
-                self.arch.dispatch(TableTask {
-                    edges,
-                    table: tables.block(distinct),
-                    task,
-                });
-            }
+        let table = match &self.filters {
+            Filters::Table(tables) => Coefficients::Whole(tables.block(distinct)),
+            Filters::Half(tables) => Coefficients::Half(tables.block(distinct)),
             Filters::Exact(filters) => {
                 let mut tile = self.tiles.get();
                 self.arch.dispatch(TileTask {
@@ -162,8 +179,10 @@ impl<T: CpuReal> CpuEngine<T> {
                     tile: &mut tile,
                     task,
                 });
+                return;
             }
-        }
+        };
+        self.arch.dispatch(TableTask { edges, table, task });
     }
 }
 

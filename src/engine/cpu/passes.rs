@@ -23,6 +23,7 @@ impl<T: CpuReal> CpuEngine<T> {
         let network = network_of(&self.model)?;
         let spacing = match &self.filters {
             Filters::Table(tables) => Some(tables.spacing()),
+            Filters::Half(tables) => Some(tables.spacing()),
             Filters::Exact(_) => None,
         };
         work.edges.update(

@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::edges::{Edge, TaskEdges};
-use super::kernels::{Features, Filter, Sender, receive, send};
+use super::kernels::{Coefficients, Features, Filter, Sender, receive, send};
 use super::rows::Array;
 use crate::filter::{Tile, TileFilter};
 use crate::simd::Real;
@@ -23,7 +23,7 @@ pub(super) trait PairTask<T: Real> {
 
 pub(super) struct TableTask<'a, T, P> {
     pub edges: TaskEdges<'a, T>,
-    pub table: &'a [T],
+    pub table: Coefficients<'a, T>,
     pub task: P,
 }
 
