@@ -221,14 +221,14 @@ def case_cg(settings: Settings) -> list[dict[str, Any]]:
     """A protein of 269 beads by itself."""
     system = systems.cg(settings.folder, 1)
     contenders = choices(["double", "single"], ["exact", "table"], settings.counts)
-    contenders += choices(["half"], ["exact", "table"], [1])
+    contenders += choices(["half"], ["exact"], [1]) + choices(["half"], ["table"], settings.counts)
     return measure(system, contenders + settings.peers(system, settings.counts), settings.runs, settings.threads)
 
 
 def case_replicas(settings: Settings) -> list[dict[str, Any]]:
     """64 of these proteins in one call."""
     system = systems.cg(settings.folder, 64)
-    contenders = choices(["single"], ["table"], settings.counts)
+    contenders = choices(["single", "half"], ["table"], settings.counts)
     if not settings.quick:
         contenders += choices(["double"], ["table"], [settings.threads])
         contenders += choices(["single", "double"], ["exact"], [settings.threads], portion=PORTION)
@@ -249,6 +249,7 @@ def case_nacl(settings: Settings) -> list[dict[str, Any]]:
     for cells in (5, 11, 23):
         system = systems.nacl(cells)
         contenders = choices(["single"], ["table", "exact"], [settings.threads])
+        contenders += choices(["half"], ["table"], [settings.threads])
         contenders += choices(["double"], ["exact"], [settings.threads])
         if settings.quick and cells == 23:
             contenders = contenders[:1]

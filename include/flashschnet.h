@@ -212,6 +212,9 @@ typedef struct fsn_potential_info {
   uint64_t list_builds;
   // Number of priors that are evaluated: 0 if the model has none or they are off.
   size_t priors;
+  // What "auto" decided against and why, for people to read: that there is no GPU, that tables would not be
+  // accurate enough. A line each, or empty. Valid until the potential is freed.
+  const char *notes;
 } fsn_potential_info;
 
 // Independent structures, their atoms one after the other; the library finds the neighbours.

@@ -303,6 +303,8 @@ void PairFlashSchNet::announce()
     text << "tables of filters, " << how.table_intervals << " intervals, error at most " << how.table_bound;
   else
     text << "exact filters";
+  std::istringstream notes(how.notes ? how.notes : "");
+  for (std::string note; std::getline(notes, note);) text << "\n  " << note;
   text << "\n  threads: " << all_threads << " of " << comm->nprocs << (comm->nprocs > 1 ? " processes" : " process");
   text << "\n  units: 1 of length is " << length_factor << " " << info.length_unit << ", 1 " << info.energy_unit << " is "
        << energy_factor << " of energy\n  ghost cutoff: " << cutoff << " and the skin, " << neighbor->skin << "\n";

@@ -158,7 +158,7 @@ LIST_BYTES = 16 + 16 + 4
 
 def pair_bytes(number: int, exact: bool) -> int:
     """Bytes a directed pair: geometry in the engine, where filters are exact the distance too, and the list."""
-    return 8 + 5 * number + 8 * exact + LIST_BYTES
+    return (12 + 5 * number + number - 1) // number * number + 8 * exact + LIST_BYTES
 
 
 def memory(results: Row) -> str:

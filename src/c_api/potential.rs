@@ -1,6 +1,6 @@
 //! `fsn_potential`: computing energies, forces and virials.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::arrays;
@@ -18,6 +18,7 @@ use crate::potential::{Device, Filters, Options, Potential, Precision};
 pub struct fsn_potential {
     /// Shared with the simulations that compute with it.
     pub(super) potential: Arc<Mutex<Potential>>,
+    notes: CString,
 }
 
 impl fsn_potential {
@@ -59,6 +60,9 @@ pub struct fsn_potential_info {
     pub list_builds: u64,
     /// Number of priors that are evaluated: 0 if the model has none or they are off.
     pub priors: usize,
+    /// What "auto" decided against and why, for people to read: that there is no GPU, that tables would not be
+    /// accurate enough. A line each, or empty. Valid until the potential is freed.
+    pub notes: *const c_char,
 }
 
 // SAFETY: repr(C), begins with usize, zero is valid for numbers.
@@ -94,8 +98,10 @@ pub unsafe extern "C" fn fsn_potential_new(
             read_options(&unsafe { structs::read(options) }?)?
         };
         let make = || {
+            let potential = Potential::new(model.model.clone(), options)?;
             Ok(fsn_potential {
-                potential: Arc::new(Mutex::new(Potential::new(model.model.clone(), options)?)),
+                notes: CString::new(potential.notes().join("\n")).unwrap_or_default(),
+                potential: Arc::new(Mutex::new(potential)),
             })
         };
         // SAFETY: by this function's contract.
@@ -131,7 +137,8 @@ pub unsafe extern "C" fn fsn_potential_get_info(
 ) -> fsn_status {
     guard(|| {
         // SAFETY: by this function's contract.
-        let potential = unsafe { arrays::required(potential, "potential") }?.lock();
+        let handle = unsafe { arrays::required(potential, "potential") }?;
+        let potential = handle.lock();
         let options = potential.options();
         let filled = fsn_potential_info {
             size: 0,
@@ -144,6 +151,7 @@ pub unsafe extern "C" fn fsn_potential_get_info(
             skin: potential.skin(),
             list_builds: potential.builds(),
             priors: potential.priors(),
+            notes: handle.notes.as_ptr(),
         };
         // SAFETY: by this function's contract.
         unsafe { structs::write(info, &filled) }

@@ -32,8 +32,8 @@ pub(super) struct Choice {
     pub engine: Box<dyn Engine>,
     pub options: Options,
     pub table: Option<TableInfo>,
-    /// Why `auto` did not take a GPU.
-    pub no_gpu: Option<String>,
+    /// What `auto` decided against, and why; a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Choice {
@@ -45,10 +45,9 @@ impl Choice {
             Device::Cpu => on_cpu(model, options),
             Device::Cuda => on_gpu(model, options),
             Device::Auto => on_gpu(model, options).or_else(|reason| {
-                on_cpu(model, options).map(|choice| Self {
-                    no_gpu: Some(reason.to_string()),
-                    ..choice
-                })
+                let mut choice = on_cpu(model, options)?;
+                choice.notes.insert(0, format!("no GPU: {reason}"));
+                Ok(choice)
             }),
         }
     }
@@ -65,7 +64,7 @@ impl Choice {
                 ..options
             },
             table: None,
-            no_gpu: None,
+            notes: Vec::new(),
         }
     }
 }
@@ -89,20 +88,20 @@ fn on_gpu(model: &Arc<Model>, options: Options) -> Result<Choice> {
 /// The CPU engine.
 fn cpu<T: CpuReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -> Result<Choice> {
     let network = network(model)?;
-    let tables = tables(network, options, tolerance);
+    let (tables, notes) = tables(network, options, tolerance);
     let info = tables.as_ref().map(TableInfo::of);
     let filters = tables.map_or_else(|| cpu::Filters::<T>::exact(network), cpu::Filters::Table);
     let threads = options.threads.unwrap_or_else(default_threads);
     options.threads = Some(threads);
     let engine = Box::new(CpuEngine::new(model.clone(), filters, threads)?);
-    Ok(Choice::made(engine, Device::Cpu, options, info))
+    Ok(Choice::made(engine, Device::Cpu, options, info, notes))
 }
 
 /// The CPU engine in float32, with tables and weights in 16 bits.
 fn half_on_cpu(model: &Arc<Model>, mut options: Options) -> Result<Choice> {
     let network = network(model)?;
-    let tables = tables::<f32>(network, options, HALF_TOLERANCE)
-        .map(|tables| HalfTables::new(network, &tables));
+    let (tables, notes) = tables::<f32>(network, options, HALF_TOLERANCE);
+    let tables = tables.map(|tables| HalfTables::new(network, &tables));
     let info = tables.as_ref().map(|tables| TableInfo {
         intervals: tables.spacing().intervals(),
         bound: tables.bound(),
@@ -114,7 +113,7 @@ fn half_on_cpu(model: &Arc<Model>, mut options: Options) -> Result<Choice> {
     let threads = options.threads.unwrap_or_else(default_threads);
     options.threads = Some(threads);
     let engine = Box::new(CpuEngine::half(model.clone(), filters, threads)?);
-    Ok(Choice::made(engine, Device::Cpu, options, info))
+    Ok(Choice::made(engine, Device::Cpu, options, info, notes))
 }
 
 /// The CUDA engine, on the GPU of this process.
@@ -125,7 +124,7 @@ fn cuda<T: CudaReal + CpuReal>(
 ) -> Result<Choice> {
     let network = network(model)?;
     let gpu = Box::new(Gpu::new()?);
-    let tables = tables::<T>(network, options, tolerance);
+    let (tables, notes) = tables::<T>(network, options, tolerance);
     let info = tables.as_ref().map(TableInfo::of);
     // The engine has one; priors are computed here.
     let priors = options.priors == PriorUse::On && !model.priors().is_empty();
@@ -142,20 +141,30 @@ fn cuda<T: CudaReal + CpuReal>(
         (None, _) => cuda::Filters::Exact,
     };
     let engine = Box::new(CudaEngine::new(model.clone(), filters, gpu)?);
-    Ok(Choice::made(engine, Device::Cuda, options, info))
+    Ok(Choice::made(engine, Device::Cuda, options, info, notes))
 }
 
-/// Tables where they are asked for or keep to `tolerance`.
-fn tables<T: CpuReal>(network: &Network, options: Options, tolerance: f64) -> Option<Tables<T>> {
-    match options.filters {
-        Filters::Exact => None,
-        Filters::Table => Some(Tables::build(network, tolerance)),
-        // float64 is for those who want no approximation.
-        Filters::Auto if options.precision == Precision::Double => None,
-        Filters::Auto => {
-            Some(Tables::build(network, tolerance)).filter(|tables| tables.bound() <= tolerance)
-        }
+/// Tables where they are asked for or keep to `tolerance`; and what there is to say if `auto` does not take them for that.
+fn tables<T: CpuReal>(
+    network: &Network,
+    options: Options,
+    tolerance: f64,
+) -> (Option<Tables<T>>, Vec<String>) {
+    // float64 is for those who want no approximation.
+    let precise = options.precision == Precision::Double;
+    if options.filters == Filters::Exact || options.filters == Filters::Auto && precise {
+        return (None, Vec::new());
     }
+    let tables = Tables::build(network, tolerance);
+    if options.filters == Filters::Table || tables.bound() <= tolerance {
+        return (Some(tables), Vec::new());
+    }
+    let note = format!(
+        "filters are evaluated exactly, which is slower: tables of {} intervals would be off by {:.1e}, more than {tolerance:.0e}",
+        tables.spacing().intervals(),
+        tables.bound(),
+    );
+    (None, vec![note])
 }
 
 impl TableInfo {
@@ -173,6 +182,7 @@ impl Choice {
         device: Device,
         mut options: Options,
         table: Option<TableInfo>,
+        notes: Vec<String>,
     ) -> Self {
         options.device = device;
         options.filters = if table.is_some() {
@@ -184,7 +194,7 @@ impl Choice {
             engine,
             options,
             table,
-            no_gpu: None,
+            notes,
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Potential {
     skin: f64,
     engine: Box<dyn Engine>,
     table: Option<TableInfo>,
-    no_gpu: Option<String>,
+    notes: Vec<String>,
     rows: Vec<u32>,
     cells: Vec<Cell>,
     vectors: Vec<[[f64; 3]; 3]>,
@@ -97,7 +97,7 @@ impl Potential {
                 engine,
                 options,
                 table: None,
-                no_gpu: None,
+                notes: Vec::new(),
             },
         )
     }
@@ -107,7 +107,7 @@ impl Potential {
             engine,
             options,
             table,
-            no_gpu,
+            notes,
         } = choice;
         let priors = match options.priors {
             PriorUse::On => Priors::new(&model)?,
@@ -123,7 +123,7 @@ impl Potential {
             skin,
             engine,
             table,
-            no_gpu,
+            notes,
             rows: Vec::new(),
             cells: Vec::new(),
             vectors: Vec::new(),
@@ -155,9 +155,9 @@ impl Potential {
         self.table
     }
 
-    /// Why the device `auto` is not a GPU, if that was asked for and is so.
-    pub fn no_gpu(&self) -> Option<&str> {
-        self.no_gpu.as_deref()
+    /// What `auto` decided against, and why: that there is no GPU, or that tables would not be accurate enough.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The skin of its own neighbour lists, in the model's unit of length.

@@ -40,6 +40,7 @@ module flashschnet_c
       real(c_double) :: table_bound = 0, skin = 0
       integer(c_int64_t) :: list_builds = 0
       integer(c_size_t) :: priors = 0
+      type(c_ptr) :: notes = c_null_ptr
    end type
 
    type, bind(c) :: fsn_structures

@@ -26,6 +26,8 @@ module flashschnet_potential
       integer(int64) :: list_builds = 0
       !> Number of priors that are evaluated: 0 if the model has none or they are off.
       integer :: priors = 0
+      !> What "auto" decided against and why, for people to read; a line each, or empty.
+      character(:), allocatable :: notes
    end type
 
    !> A model on a device, with its workspace. Threads that share one take turns, two work side by side. Assignment makes
@@ -114,6 +116,7 @@ contains
          info%skin = from%skin
          info%list_builds = from%list_builds
          info%priors = int(from%priors)
+         info%notes = fortran_text(from%notes)
       end if
       call conclude(status, text, stat)
       if (present(errmsg) .and. allocated(text)) errmsg = text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import warnings
 
 import modelfile
 import numpy as np
@@ -193,3 +194,19 @@ def test_closing(model):
         potential.compute(*crystal())
     assert repr(potential) == f"<flashschnet.Potential {model.name!r}, closed>"
     potential.close()
+
+
+def test_it_says_why_auto_does_not_take_tables(model_file):
+    def kink(description, _):
+        description["network"]["filter_envelope"] = {"kind": "cosine", "lower": 1.7}
+
+    model = flashschnet.Model.from_bytes(modelfile.rebuilt(model_file.read_bytes(), kink), "kinked")
+    with pytest.warns(UserWarning, match="kinked: filters are evaluated exactly, which is slower: tables of") as said:
+        potential = flashschnet.Potential(model, "cpu")
+    assert len(said) == 1
+    assert potential.filters == "exact"
+    assert any(f"kinked: {note}" == str(said[0].message) for note in potential.notes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert flashschnet.Potential(model, "cpu", filters="exact").notes == []
+        assert flashschnet.Potential(model_file, "cpu").notes == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -241,10 +242,14 @@ def _info(options: argparse.Namespace) -> int:
         text = lines(model.description, str(options.file), int(model.parameters), options.neighbours)
         if model.blocks:
             potential = Potential(model, filters="table")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # They are printed below.
+                chosen = Potential(model)
             text.append(
                 f"tables      {potential.table_intervals} intervals in single precision, measured "
-                f"error {potential.table_bound:.1e}; auto uses {Potential(model).filters} filters"
+                f"error {potential.table_bound:.1e}; auto uses {chosen.filters} filters"
             )
+            text.extend(f"auto        {note}" for note in chosen.notes)
     except Exception as error:  # The library's errors are one line for people; so is this command's.
         return _fail(str(error))
     print("\n".join(text))

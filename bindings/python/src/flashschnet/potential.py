@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -82,6 +83,10 @@ class Potential:
         self._handle = ffi.gc(place[0], lib.fsn_potential_free)
         self._domain = (0, 0)
         self._domain_lock = threading.Lock()
+        for note in self.notes:
+            # That there is no GPU is no news on most machines.
+            if note.startswith("filters"):
+                warnings.warn(f"{self.model.name}: {note}", stacklevel=2)
 
     @property
     def device(self) -> str:
@@ -111,6 +116,14 @@ class Potential:
         distances nearby.
         """
         return float(self._info().table_bound)
+
+    @property
+    def notes(self) -> list[str]:
+        """What ``"auto"`` decided against and why: that there is no GPU, that tables would not be accurate enough.
+
+        The latter is also a warning when the potential is made.
+        """
+        return text(self._info().notes).splitlines()
 
     @property
     def threads(self) -> int:
