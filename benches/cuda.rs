@@ -280,47 +280,25 @@ fn main() {
     if rest.iter().any(|word| word == "variants") {
         let variants: &[Variant] = &[
             ("ahead 2, 1", |t| (t.ahead, t.ahead_back) = (2, 1)),
-            ("ahead 1, 1", |t| (t.ahead, t.ahead_back) = (1, 1)),
-            ("always loaded, ahead 1, 1", |t| {
-                (t.reuse, t.ahead, t.ahead_back) = (false, 1, 1);
-            }),
-            ("always loaded, ahead 2, 2", |t| {
-                (t.reuse, t.ahead, t.ahead_back) = (false, 2, 2);
-            }),
-            ("ahead 2, 1, 6 blocks", |t| {
-                (t.ahead, t.ahead_back, t.row_blocks) = (2, 1, 6);
-            }),
-            ("always loaded, ahead 1, 1, 6 blocks", |t| {
-                (t.reuse, t.ahead, t.ahead_back, t.row_blocks) = (false, 1, 1, 6);
-            }),
-            ("32 lanes x 2, ahead 2, 1, 8 blocks", |t| {
-                (t.lane_channels, t.ahead, t.ahead_back, t.row_blocks) = (2, 2, 1, 8);
-            }),
-            ("32 lanes x 2, always, 2, 2, 6 blocks", |t| {
-                (
-                    t.lane_channels,
-                    t.reuse,
-                    t.ahead,
-                    t.ahead_back,
-                    t.row_blocks,
-                ) = (2, false, 2, 2, 6);
-            }),
-            ("64 threads, ahead 2, 1", |t| {
-                (t.row_threads, t.ahead, t.ahead_back) = (64, 2, 1);
-            }),
+            ("16 dense rows", |t| t.dense_rows = 16),
         ];
         for (what, adjust) in variants {
             many.measure(what, Filters::Table(&tables), *adjust);
         }
-        for (what, adjust) in &variants[..7] {
-            many.measure(&format!("half {what}"), Filters::Half(&coarse), *adjust);
-        }
         let variants: &[Variant] = &[
-            ("4 parts", |t| (t.parts, t.row_threads) = (4, 128)),
-            ("16 parts", |t| (t.parts, t.row_threads) = (16, 512)),
-            ("8 parts of 32 lanes x 2", |t| t.lane_channels = 2),
-            ("1 dense row", |t| t.dense_rows = 1),
-            ("4 dense rows", |t| t.dense_rows = 4),
+            ("always loaded, ahead 4, 2", |t| t.reuse = false),
+            ("always loaded, ahead 2, 2", |t| {
+                (t.reuse, t.ahead) = (false, 2)
+            }),
+            ("16 parts, always loaded, ahead 4, 2", |t| {
+                (t.parts, t.row_threads, t.reuse) = (16, 512, false);
+            }),
+            ("8 parts of 32 lanes x 2, always loaded, ahead 4, 4", |t| {
+                (t.lane_channels, t.reuse, t.ahead_back) = (2, false, 4);
+            }),
+            ("8 parts of 32 lanes x 1, always loaded, ahead 8, 4", |t| {
+                (t.lane_channels, t.reuse, t.ahead, t.ahead_back) = (1, false, 8, 4);
+            }),
         ];
         for (what, adjust) in variants {
             one.measure(what, Filters::Table(&tables), *adjust);

@@ -38,7 +38,7 @@ __device__ __forceinline__ void product(const Real* in, const Real* weights, Don
     constexpr int K = TRANSPOSED ? Layer::OUTPUTS : Layer::INPUTS;
     constexpr int N = padded(TRANSPOSED ? Layer::INPUTS : Layer::OUTPUTS);
     // Rows of weights whose loads are under way at once; there is a multiple of 4 of them.
-    constexpr int STEP = COLUMNS == 1 && K % 16 == 0 ? 16 : 4;
+    constexpr int STEP = COLUMNS > 1 ? 4 : K % 32 == 0 ? 32 : K % 16 == 0 ? 16 : 4;
     const Real* matrix = weights + (TRANSPOSED ? Layer::TRANSPOSED : Layer::WEIGHT);
     for (int column = COLUMNS * Team::member(); column < N; column += Team::WIDTH) {
         Real sum[ROWS][COLUMNS] = {};

@@ -127,6 +127,9 @@ impl Tuning {
             tuning.dense_team = 4 * WARP;
             if intervals.is_some() {
                 tuning.parts = 8;
+                // What counts is how long a pair waits for its numbers, not how many are read.
+                tuning.reuse = false;
+                tuning.ahead = 2;
                 tuning.row_threads = tuning.parts * group;
             }
         }
