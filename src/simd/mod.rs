@@ -3,9 +3,11 @@
 //! The instruction set is chosen at run time, by pulp and nano-gemm; code here and in the engines is written once for all.
 
 mod aligned;
+mod fetch;
 mod product;
 mod real;
 
 pub use aligned::Aligned;
+pub use fetch::fetch;
 pub use product::Panels;
 pub use real::{Real, padded};

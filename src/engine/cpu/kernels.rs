@@ -5,7 +5,7 @@ use pulp::Simd;
 use super::edges::Edge;
 use super::rows::Array;
 use crate::filter::{HalfTable, ORDER};
-use crate::simd::Real;
+use crate::simd::{Real, fetch};
 
 /// Rows of the arrays a kernel reads.
 #[derive(Clone, Copy)]
@@ -29,6 +29,14 @@ impl<'a, T: Real> Features<'a, T> {
     #[inline(always)]
     fn vectors<S: Simd>(&self) -> usize {
         self.stride * size_of::<T>() / size_of::<T::Vector<S>>()
+    }
+
+    /// Has these vectors brought into the nearest cache.
+    #[inline(always)]
+    fn fetch<S: Simd, const N: usize>(&self, row: u32, first: usize) {
+        for vector in self.chunk::<S, N>(row, first) {
+            fetch(vector);
+        }
     }
 
     /// `N` vectors of a row, from vector `first` on.
@@ -103,9 +111,13 @@ fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
 ) {
     match filter {
         Filter::Table(table) => {
+            let mut ahead = edges.iter().skip(AHEAD);
             for edges in edges.chunk_by(|a, b| a.interval == b.interval) {
                 let c = coefficients::<S, T, N>(simd, table, y.stride, edges[0].interval, first);
                 for edge in edges {
+                    if let Some(next) = ahead.next() {
+                        y.fetch::<S, N>(next.other, first);
+                    }
                     let t = T::splat(simd, edge.t);
                     let mut w = c[ORDER - 1];
                     for v in 0..N {
@@ -204,10 +216,15 @@ fn send_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const GRADIE
     match filter {
         Filter::Table(table) => {
             let mut slopes = slopes.iter_mut();
+            let mut ahead = edges.iter().skip(AHEAD);
             for edges in edges.chunk_by(|a, b| a.interval == b.interval) {
                 let c =
                     coefficients::<S, T, N>(simd, table, sender.y.stride, edges[0].interval, first);
                 for (edge, out) in edges.iter().zip(&mut slopes) {
+                    if let Some(next) = ahead.next() {
+                        sender.y.fetch::<S, N>(next.other, first);
+                        sender.g.fetch::<S, N>(next.other, first);
+                    }
                     let (mut w, mut dw) = ([zero; N], c[ORDER - 1]);
                     if GRADIENT {
                         // Horner's scheme for the polynomial and its derivative at once.
@@ -315,6 +332,9 @@ impl<'a, T: Real> Sender<'a, T> {
         }
     }
 }
+
+/// How many pairs ahead of their use rows are fetched.
+const AHEAD: usize = 6;
 
 /// The most numbers in the vectors of a chunk.
 const CHUNK: usize = 64;
