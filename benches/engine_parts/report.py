@@ -146,10 +146,8 @@ def machine(results: Row) -> str:
 
 def atom_bytes(network: Row, number: int) -> int:
     """Bytes an atom in the engine's workspace, numbers being this long: features, messages and gradients."""
-    features, blocks, hidden = network["features"], network["blocks"], network["readout"]["hidden"]
-    filters = -(-network["filters"] * number // 64) * 64 // number
-    numbers = blocks * (features + filters) + 3 * features + 3 * filters
-    return int(number * (numbers + max(1, sum(hidden)) + 2 * max([1, *hidden])))
+    features, filters = (-(-network[width] * number // 64) * 64 // number for width in ("features", "filters"))
+    return int(number * (network["blocks"] + 2) * (features + filters))
 
 
 #: Bytes of a pair in the list with skin: its copy without excluded pairs, and what the search found.

@@ -23,8 +23,8 @@ pub(super) enum Terms<'a, T> {
 }
 
 impl<T: CpuReal> CpuEngine<T> {
-    /// Sums `terms` of `block` for the rows of `segments` into `sums`, replacing what is in the first of them and adding to the
-    /// others, and calls `then(first row, number of rows, their sums, their part of others)` for every task.
+    /// Sums `terms` of `block` for the rows of `segments` into `sums`, replacing what is in the first of them, or keeping it for the
+    /// task alone if that is empty, and adding to the others; and calls `then(first row, number of rows, their sums, their part of others)` for every task.
     pub(super) fn gather<R: Rows>(
         &self,
         block: usize,
@@ -34,7 +34,7 @@ impl<T: CpuReal> CpuEngine<T> {
         (sums, others): (Sums<T>, R),
         then: impl Fn(usize, usize, &mut [T], R) + Sync,
     ) {
-        let stride = sums.0.stride;
+        let (kept, stride) = (!sums.0.data.is_empty(), sums.0.stride);
         for_each_segment(
             self.pool.as_deref(),
             segments,
@@ -53,7 +53,15 @@ impl<T: CpuReal> CpuEngine<T> {
                     pool,
                     segment.rows.len(),
                     arrays,
-                    |first, count, (mut sums, others)| {
+                    |first, count, ((m, forces, virials), others)| {
+                        let mut own = self.messages.get();
+                        let m = if kept {
+                            m
+                        } else {
+                            own.resize(count * stride);
+                            Array::new(&mut own, stride)
+                        };
+                        let mut sums = (m, forces, virials);
                         if segment.mutual {
                             partial.total(first, count, &mut sums);
                         } else {
@@ -126,10 +134,10 @@ impl<T: CpuReal> Terms<'_, T> {
     }
 }
 
-/// Rows of sums without forces and virials.
-pub(super) fn only<T>(sums: &mut [T], stride: usize) -> Sums<'_, T> {
+/// Sums that only their task needs, without forces and virials.
+pub(super) fn passing<T>(stride: usize) -> Sums<'static, T> {
     (
-        Array::new(sums, stride),
+        Array::new(&mut [], stride),
         Array::new(&mut [], 1),
         Array::new(&mut [], 1),
     )

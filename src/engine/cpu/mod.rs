@@ -87,6 +87,12 @@ pub struct CpuEngine<T> {
     pool: Option<Pool>,
     tiles: PerThread<Tile<T>>,
     partial: PerThread<Partial<T>>,
+    /// m or dE/dy of a task's rows.
+    messages: PerThread<Aligned<T>>,
+    /// act(z) or dE/dact(z) of a task's rows.
+    activated: PerThread<Aligned<T>>,
+    /// What the readout needs for a task's rows.
+    scratch: PerThread<[Aligned<T>; 3]>,
     arch: Arch,
     work: Workspace<T>,
 }
@@ -101,15 +107,12 @@ struct Workspace<T> {
     y: Vec<Aligned<T>>,
     /// z = f2out · m + bias, and then act′(z), of every block, owned rows.
     z: Vec<Aligned<T>>,
-    /// m, and in the backward pass dE/dy, all rows.
+    /// dE/dy of all rows, where an exchange needs it.
     m: Aligned<T>,
-    /// act(z), and in the backward pass dE/dact(z).
-    a: Aligned<T>,
     /// dE/dx.
     gradient: Aligned<T>,
     /// dE/dm of this block and the one below, all rows.
     g: [Aligned<T>; 2],
-    readout: [Aligned<T>; 3],
     /// Rows for an exchange, without their padding.
     compact: Vec<T>,
     forces: Vec<[f64; 3]>,
@@ -155,6 +158,9 @@ impl<T: CpuReal> CpuEngine<T> {
             pool,
             tiles: PerThread::new(threads),
             partial: PerThread::new(threads),
+            messages: PerThread::new(threads),
+            activated: PerThread::new(threads),
+            scratch: PerThread::new(threads),
             arch: Arch::new(),
             work: Workspace {
                 edges: Edges::new(threads),

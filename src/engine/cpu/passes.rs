@@ -1,7 +1,7 @@
 //! The way through the network and back.
 
 use super::edges::Edges;
-use super::gather::{Terms, only};
+use super::gather::{Terms, passing};
 use super::kernels::Features;
 use super::readout::Scratch;
 use super::rows::{Array, for_each_task};
@@ -35,7 +35,7 @@ impl<T: CpuReal> CpuEngine<T> {
             spacing,
             self.pool.as_deref(),
         )?;
-        self.start(work, graph, network);
+        self.start(work, graph, network, exchange.is_some());
         let blocks = network.description.blocks;
         for block in 0..blocks {
             self.forward(work, graph, network, block);
@@ -65,7 +65,7 @@ impl<T: CpuReal> CpuEngine<T> {
     }
 
     /// Sizes the workspace; features and y⁰ by types.
-    fn start(&self, work: &mut Workspace<T>, graph: &Graph, network: &Network) {
+    fn start(&self, work: &mut Workspace<T>, graph: &Graph, network: &Network, exchange: bool) {
         let (features, stride) = widths::<T>(network);
         let (rows, owned, blocks) = (
             graph.feature_rows(),
@@ -78,17 +78,13 @@ impl<T: CpuReal> CpuEngine<T> {
         work.z.resize(blocks, Aligned::default());
         work.y.iter_mut().for_each(|y| size(y, rows * stride));
         work.z.iter_mut().for_each(|z| size(z, owned * features));
-        size(&mut work.m, rows * stride);
-        size(&mut work.a, owned * features);
+        size(&mut work.m, if exchange { rows * stride } else { 0 });
         size(&mut work.gradient, owned * features);
         for g in &mut work.g {
             size(g, rows * stride);
             // Ghosts give nothing back here; their owners do.
             g[owned * stride..].fill(T::default());
         }
-        size(&mut work.readout[0], owned * self.readout.hidden());
-        size(&mut work.readout[1], owned * self.readout.widest());
-        size(&mut work.readout[2], owned * self.readout.widest());
         for (atom, &kind) in graph.types[..rows].iter().enumerate() {
             let from = |table: &[T], width: usize| {
                 kind as usize * width..(kind as usize * width + width).min(table.len())
@@ -115,10 +111,9 @@ impl<T: CpuReal> CpuEngine<T> {
         };
         let owned = graph.owned * stride;
         let y_next = y_above.first_mut().map_or(&mut [][..], |y| &mut y[..owned]);
-        let sums = only(&mut work.m[..owned], stride);
+        let sums = passing(stride);
         let others = (
             Array::new(&mut work.z[block], features),
-            Array::new(&mut work.a, features),
             Array::new(&mut work.x, features),
             Array::new(y_next, stride),
         );
@@ -129,22 +124,25 @@ impl<T: CpuReal> CpuEngine<T> {
             edges.owned(graph),
             Terms::Messages { y },
             (sums, others),
-            |first, count, m, (z, a, x, y_next)| {
+            |first, count, m, (z, x, y_next)| {
                 if mean {
                     average(edges, first, count, &mut Array::new(m, stride));
                 }
                 weights
                     .f2out
                     .apply(count, m, stride, z.data, features, false);
-                let (z, a) = (
-                    &mut z.data[..count * features],
-                    &mut a.data[..count * features],
-                );
-                self.arch
-                    .dispatch(|| network.description.activation.apply_keeping_slope(z, a));
+                let z = &mut z.data[..count * features];
+                let mut a = self.activated.get();
+                a.resize(count * features);
+                self.arch.dispatch(|| {
+                    network
+                        .description
+                        .activation
+                        .apply_keeping_slope(z, &mut a)
+                });
                 weights
                     .dense
-                    .apply(count, a, features, x.data, features, true);
+                    .apply(count, &a, features, x.data, features, true);
                 if let Some(next) = next {
                     next.in2f
                         .apply(count, x.data, features, y_next.data, stride, false);
@@ -165,21 +163,10 @@ impl<T: CpuReal> CpuEngine<T> {
         let description = &network.description;
         let (features, stride) = widths::<T>(network);
         let last = description.blocks - 1;
-        let [before, one, other] = &mut work.readout;
-        let scratch = (
-            Array::new(before, self.readout.hidden()),
-            Array::new(one, self.readout.widest()),
-            Array::new(other, self.readout.widest()),
-        );
-        let above = (
-            Array::new(&mut work.z[last], features),
-            Array::new(&mut work.a, features),
-        );
         let arrays = (
             Array::new(&mut results.atom_energies, 1),
-            scratch,
             Array::new(&mut work.gradient, features),
-            above,
+            Array::new(&mut work.z[last], features),
             Array::new(&mut work.g[last % 2], stride),
         );
         let (x, edges) = (&work.x, &work.edges);
@@ -187,11 +174,9 @@ impl<T: CpuReal> CpuEngine<T> {
             self.pool.as_deref(),
             graph.owned,
             arrays,
-            |first, count, (mut energies, scratch, gradient, above, mut g)| {
-                let mut scratch = Scratch {
-                    slopes: scratch.0,
-                    work: [scratch.1, scratch.2],
-                };
+            |first, count, (mut energies, gradient, slopes, mut g)| {
+                let mut own = self.scratch.get();
+                let mut scratch = Scratch::new(&self.readout, count, &mut own);
                 let structure =
                     |atom: usize| graph.structures.partition_point(|&start| start <= atom) - 1;
                 let weight = |atom: usize| match description.energy_aggregation {
@@ -227,7 +212,7 @@ impl<T: CpuReal> CpuEngine<T> {
                         edges,
                         (first, count),
                         gradient.data,
-                        above,
+                        slopes.data,
                         &mut g,
                     );
                 }
@@ -247,22 +232,21 @@ impl<T: CpuReal> CpuEngine<T> {
         edges: &Edges<T>,
         (first, count): (usize, usize),
         gradient: &[T],
-        (slopes, a): (Array<T>, Array<T>),
+        slopes: &[T],
         g: &mut Array<T>,
     ) {
         let (features, _) = widths::<T>(network);
         let weights = &self.weights.blocks[network.distinct(block)];
-        let (slopes, a) = (
-            &slopes.data[..count * features],
-            &mut a.data[..count * features],
-        );
+        let mut a = self.activated.get();
+        a.resize(count * features);
         weights
             .dense
-            .apply_transposed(count, gradient, features, a, features, false);
-        self.arch.dispatch(|| multiply(a, slopes));
+            .apply_transposed(count, gradient, features, &mut a, features, false);
+        self.arch
+            .dispatch(|| multiply(&mut a, &slopes[..count * features]));
         weights
             .f2out
-            .apply_transposed(count, a, features, g.data, g.stride, false);
+            .apply_transposed(count, &a, features, g.data, g.stride, false);
         if network.description.aggregation == Aggregation::Mean {
             average(edges, first, count, g);
         }
@@ -319,7 +303,7 @@ impl<T: CpuReal> CpuEngine<T> {
             return Ok(());
         }
         let dense = |first: usize, count: usize, y_gradient: &mut [T], arrays: DenseArrays<T>| {
-            let (gradient, above, mut g) = arrays;
+            let (gradient, slopes, mut g) = arrays;
             in2f.apply_transposed(count, y_gradient, stride, gradient.data, features, true);
             self.message_gradient(
                 network,
@@ -327,16 +311,13 @@ impl<T: CpuReal> CpuEngine<T> {
                 edges,
                 (first, count),
                 gradient.data,
-                above,
+                slopes.data,
                 &mut g,
             );
         };
         let owned = (
             Array::new(&mut work.gradient, features),
-            (
-                Array::new(&mut work.z[block - 1], features),
-                Array::new(&mut work.a, features),
-            ),
+            Array::new(&mut work.z[block - 1], features),
             Array::new(&mut g_below[..graph.owned * stride], stride),
         );
         let Some(exchange) = exchange else {
@@ -372,8 +353,8 @@ impl<T: CpuReal> CpuEngine<T> {
     }
 }
 
-/// dE/dx; z and dE/dact(z); dE/dm of owned rows.
-type DenseArrays<'a, T> = (Array<'a, T>, (Array<'a, T>, Array<'a, T>), Array<'a, T>);
+/// dE/dx; act′(z); dE/dm of owned rows.
+type DenseArrays<'a, T> = (Array<'a, T>, Array<'a, T>, Array<'a, T>);
 
 /// Distance of rows of features, and of rows of filters.
 fn widths<T>(network: &Network) -> (usize, usize) {

@@ -6,7 +6,7 @@ use super::passes::multiply;
 use super::rows::Array;
 use crate::filter::Layer;
 use crate::model::Activation;
-use crate::simd::{Real, padded};
+use crate::simd::{Aligned, Real, padded};
 
 /// The layers of a readout and the widths its workspace needs.
 #[derive(Debug, Clone)]
@@ -23,6 +23,21 @@ pub(super) struct Scratch<'a, T> {
     pub slopes: Array<'a, T>,
     /// Two arrays of [`Readout::widest`] columns.
     pub work: [Array<'a, T>; 2],
+}
+
+impl<'a, T: Real> Scratch<'a, T> {
+    /// Workspace for `rows` rows in `memory`.
+    pub fn new(readout: &Readout<T>, rows: usize, memory: &'a mut [Aligned<T>; 3]) -> Self {
+        let (hidden, widest) = (readout.hidden(), readout.widest());
+        let [slopes, one, other] = memory;
+        slopes.resize(rows * hidden);
+        one.resize(rows * widest);
+        other.resize(rows * widest);
+        Self {
+            slopes: Array::new(slopes, hidden),
+            work: [Array::new(one, widest), Array::new(other, widest)],
+        }
+    }
 }
 
 impl<T: Real> Readout<T> {
