@@ -3,9 +3,12 @@
 //! Every network is a program of its own, and compiling it is what takes the time; `tests/gpu.rs` has more of them.
 
 mod common;
+// By itself: the fuzzer, which uses the common modules, has no business with it.
+#[path = "common/emulator.rs"]
+mod emulator;
 
 use common::cuda_checks::{Source, corners, exact, ghosts, tables};
-use common::emulator::Emulator;
+use emulator::Emulator;
 use flashschnet::engine::cuda::Device;
 
 /// Threads take turns in either order, so that what lacks a barrier shows; some networks have many rows and some have few.

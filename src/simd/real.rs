@@ -110,6 +110,19 @@ macro_rules! vector_operations {
     };
 }
 
+/// ln y = 2 artanh(s), s = (y − 1) / (y + 1), for y = ½ + ½x, so that |s| ≤ 1/3: by the first terms of its series in s².
+macro_rules! ln_mean_with_one {
+    ($number:ty, $x:expr, $terms:expr) => {{
+        let s = ($x - 1.0) / ($x + 3.0);
+        let s2 = s * s;
+        let mut sum = 0.0;
+        for k in (0..$terms).rev() {
+            sum = sum * s2 + 1.0 / <$number>::from(2 * k + 1u8);
+        }
+        2.0 * s * sum
+    }};
+}
+
 impl Real for f32 {
     vector_operations!(
         f32,
@@ -166,14 +179,7 @@ impl Real for f32 {
     }
     #[inline(always)]
     fn ln_mean_with_one(self) -> Self {
-        // ln y = 2 artanh(s), s = (y − 1) / (y + 1), |s| ≤ 1/3, by its series in s².
-        let s = (self - 1.0) / (self + 3.0);
-        let s2 = s * s;
-        let mut sum = 0.0;
-        for k in (0..7u8).rev() {
-            sum = sum * s2 + 1.0 / f32::from(2 * k + 1);
-        }
-        2.0 * s * sum
+        ln_mean_with_one!(f32, self, 7)
     }
 }
 
@@ -237,14 +243,7 @@ impl Real for f64 {
     }
     #[inline(always)]
     fn ln_mean_with_one(self) -> Self {
-        // As in float32, with more terms.
-        let s = (self - 1.0) / (self + 3.0);
-        let s2 = s * s;
-        let mut sum = 0.0;
-        for k in (0..17u8).rev() {
-            sum = sum * s2 + 1.0 / f64::from(2 * k + 1);
-        }
-        2.0 * s * sum
+        ln_mean_with_one!(f64, self, 17)
     }
 }
 

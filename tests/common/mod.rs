@@ -5,7 +5,6 @@
 
 pub mod cuda_checks;
 pub mod cuda_model;
-pub mod emulator;
 pub mod model_file;
 pub mod programs;
 pub mod random_model;

@@ -175,7 +175,7 @@ def _count(minimum: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise ValueError(f"must be a whole number from {minimum} on")
-        return value
+        return int(value)
 
     return read
 
