@@ -2,7 +2,7 @@
 //!
 //! Numbers are kept as integers of 16 bits, in parts of the largest that their channel has. Coefficients of polynomials fall with
 //! their power and with the distance, for all channels much alike, so that those of an interval and power have a common factor
-//! besides: without it forces are ten times less accurate, and as float16 they are five times less.
+//! besides: without it the small ones would lose their digits.
 
 use super::table::{ORDER, Spacing, Tables, bound};
 use crate::model::{Dense, Network};

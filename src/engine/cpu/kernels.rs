@@ -66,7 +66,7 @@ pub(super) enum Coefficients<'a, T> {
     Half(&'a HalfTable<T>),
 }
 
-/// Calls for the chunks of 8, 4, 2 and 1 of the vectors that make up a row.
+/// Calls for the chunks of 4, 2 and 1 of the vectors that make up a row: coefficients of 4 fit the registers of AVX-512.
 macro_rules! by_chunks {
     ($vectors:expr, $first:ident, $N:ident => $call:expr) => {{
         let mut $first = 0;
