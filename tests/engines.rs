@@ -232,3 +232,24 @@ fn any_number_of_threads_gives_the_same_bits() {
         }
     }
 }
+
+#[test]
+fn the_first_structure_that_fails_is_the_one_named() {
+    let model = RandomModel::new(1);
+    let mut rng = Rng::with_seed(1);
+    let mut systems: Vec<System> = (0..12).map(|_| random_box(&mut rng, [3, 3, 3])).collect();
+    let atoms = systems[0].positions.len();
+    for (structure, atom) in [(4, 7), (9, 3)] {
+        systems[structure].positions[atom] = systems[structure].positions[0];
+    }
+    for threads in [1, 2, 8] {
+        let mut potential = cpu(&model.model, Precision::Single, Filters::Exact, threads);
+        let error = common::system::try_batch(&mut potential, &systems).expect_err("two atoms");
+        let expected = format!(
+            "invalid argument: atoms {} and {} are at the same point",
+            4 * atoms,
+            4 * atoms + 7
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -1,5 +1,6 @@
 //! One structure, and computing it.
 
+use flashschnet::Result;
 use flashschnet::engine::{Results, Wanted};
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential, Precision, Structures};
@@ -147,6 +148,10 @@ pub fn largest<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> f64 {
 
 /// All of `systems` in one call.
 pub fn compute_batch(potential: &mut Potential, systems: &[System]) -> Results {
+    try_batch(potential, systems).expect("a valid batch")
+}
+
+pub fn try_batch(potential: &mut Potential, systems: &[System]) -> Result<Results> {
     let mut offsets = vec![0];
     offsets.extend(systems.iter().scan(0, |end, system| {
         *end += system.positions.len();
@@ -183,8 +188,5 @@ pub fn compute_batch(potential: &mut Potential, systems: &[System]) -> Results {
         excluded: None,
         topologies: None,
     };
-    potential
-        .compute(&structures, ALL)
-        .expect("valid structures")
-        .clone()
+    potential.compute(&structures, ALL).cloned()
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use rayon::ThreadPool;
 
+use super::parts::Part;
 use super::per_thread::PerThread;
 use super::rows::{Array, Rows, for_each_row, for_each_task};
 use super::search::Search;
@@ -36,7 +37,7 @@ pub(super) struct Edge<T> {
 /// Coefficients are then read once for all pairs of an interval. The order is that of the list within an interval, so
 /// that of a row's pairs depends on nothing but the positions.
 #[derive(Debug, Default)]
-struct Sorter<T> {
+pub(super) struct Sorter<T> {
     found: Vec<Edge<T>>,
     ends: Vec<u32>,
 }
@@ -76,8 +77,6 @@ pub(super) struct Edges<T> {
     /// For rows of ghosts: the owned atoms that hear them, as (owned atom, place in the host's list).
     heard_by: Vec<(u32, usize)>,
     ghost_ends: Vec<usize>,
-    /// One a thread.
-    sorters: PerThread<Sorter<T>>,
 }
 
 /// The pairs of a task or patch.
@@ -90,24 +89,16 @@ pub(super) struct TaskEdges<'a, T> {
 }
 
 impl<T: Real> Edges<T> {
-    /// Room for the pairs of graphs, worked on by this many threads.
-    pub fn new(threads: usize) -> Self {
-        Self {
-            sorters: PerThread::new(threads),
-            ..Self::default()
-        }
-    }
-
     /// How rows are worked on.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
     /// The segments of owned atoms.
-    pub fn owned(&self, graph: &Graph) -> &[Segment] {
+    pub fn owned(&self, part: &Part) -> &[Segment] {
         let end = self
             .segments
-            .partition_point(|one| one.rows.start < graph.owned);
+            .partition_point(|one| one.rows.start < part.owned);
         &self.segments[..end]
     }
 
@@ -129,19 +120,22 @@ impl<T: Real> Edges<T> {
         self.counts[row] as usize
     }
 
-    /// Takes the pairs within `cutoff` of `graph`, and the numbers of neighbours if these are `counted`. Rows of owned atoms hold the atoms they hear; with ghosts that are not
+    /// Takes the pairs within `cutoff` of a part, and the numbers of neighbours if these are `counted`. Rows of owned atoms hold the atoms they hear; with ghosts that are not
     /// folded, their rows hold the owned atoms that hear them.
     pub fn update(
         &mut self,
-        graph: &Graph,
+        (graph, part): (&Graph, &Part),
         (cutoff, counted): (f64, bool),
         spacing: Option<&Spacing>,
+        sorters: &PerThread<Sorter<T>>,
         pool: Option<&ThreadPool>,
     ) -> Result<()> {
-        let rows = graph.feature_rows();
+        let rows = part.rows.len();
+        let offsets = &graph.offsets[part.rows.start..][..=part.owned];
         self.starts.clear();
-        self.starts.extend_from_slice(graph.offsets);
-        self.list_ghosts(graph, rows);
+        self.starts
+            .extend(offsets.iter().map(|offset| offset - offsets[0]));
+        self.list_ghosts(graph, part);
         let total = self.starts[rows];
         self.counts.resize(rows, 0);
         self.pairs.resize(total, Edge::default());
@@ -149,9 +143,11 @@ impl<T: Real> Edges<T> {
             .resize(if spacing.is_some() { 0 } else { total }, 0.0);
 
         self.lengths.resize(rows, 0);
-        segments(graph, &mut self.segments);
+        segments(graph, part, &mut self.segments);
         let search = Search {
             graph,
+            first: part.rows.start,
+            owned: part.owned,
             cutoff2: cutoff * cutoff,
             spacing,
             starts: &self.starts,
@@ -171,7 +167,6 @@ impl<T: Real> Edges<T> {
                 starts: &self.starts,
             },
         );
-        let sorters = &self.sorters;
         let take = |segment: &Segment, rows: Range<usize>, arrays: Arrays<T>| {
             let (counts, lengths, mut pairs, mut distances) = arrays;
             let (pairs, distances) = (pairs.rows(rows.len()), distances.rows(rows.len()));
@@ -184,7 +179,7 @@ impl<T: Real> Edges<T> {
             }
             lengths.data[0] = sorter.found.len() as u32;
         };
-        for_each_segment(pool, &self.segments, arrays, |segment, pool, arrays| {
+        for_each_segment(&self.segments, arrays, |segment, arrays| {
             if segment.mutual {
                 let patches = Patches {
                     segment,
@@ -212,9 +207,10 @@ impl<T: Real> Edges<T> {
     }
 
     /// Appends rows for ghosts: the transpose of the ghosts' columns of the host's list.
-    fn list_ghosts(&mut self, graph: &Graph, rows: usize) {
+    fn list_ghosts(&mut self, graph: &Graph, part: &Part) {
         self.heard_by.clear();
-        if rows == graph.owned {
+        let rows = part.rows.len();
+        if rows == part.owned {
             return;
         }
         let ghost = |neighbor: u32| (neighbor as usize).checked_sub(graph.owned);

@@ -1,5 +1,7 @@
 //! Sums over pairs for rows, and what is done with them.
 
+use rayon::ThreadPool;
+
 use super::edges::Edges;
 use super::kernels::{Features, Sender};
 use super::partial::Sums;
@@ -27,7 +29,7 @@ impl<T: CpuReal> CpuEngine<T> {
     /// task alone if that is empty, and adding to the others; and calls `then(first row, number of rows, their sums, their part of others)` for every task.
     pub(super) fn gather<R: Rows>(
         &self,
-        block: usize,
+        (pool, block): (Option<&ThreadPool>, usize),
         edges: &Edges<T>,
         segments: &[Segment],
         terms: Terms<T>,
@@ -35,44 +37,39 @@ impl<T: CpuReal> CpuEngine<T> {
         then: impl Fn(usize, usize, &mut [T], R) + Sync,
     ) {
         let (kept, stride) = (!sums.0.data.is_empty(), sums.0.stride);
-        for_each_segment(
-            self.pool.as_deref(),
-            segments,
-            (sums, others),
-            |segment, pool, arrays| {
-                let start = segment.rows.start;
-                let mut partial = self.partial.get();
-                if segment.mutual {
-                    partial.fill(pool, segment, terms.widths(stride), |patch, sums| {
-                        let first = segment.patch(patch).start;
-                        self.add::<true>(block, edges, first, terms.from(start), sums);
-                    });
-                }
-                let partial = &*partial;
-                for_each_task(
-                    pool,
-                    segment.rows.len(),
-                    arrays,
-                    |first, count, ((m, forces, virials), others)| {
-                        let mut own = self.messages.get();
-                        let m = if kept {
-                            m
-                        } else {
-                            own.resize(count * stride);
-                            Array::new(&mut own, stride)
-                        };
-                        let mut sums = (m, forces, virials);
-                        if segment.mutual {
-                            partial.total(first, count, &mut sums);
-                        } else {
-                            sums.0.data[..count * stride].fill(T::default());
-                            self.add::<false>(block, edges, start + first, terms, &mut sums);
-                        }
-                        then(start + first, count, sums.0.data, others);
-                    },
-                );
-            },
-        );
+        for_each_segment(segments, (sums, others), |segment, arrays| {
+            let start = segment.rows.start;
+            let mut partial = self.partial.get();
+            if segment.mutual {
+                partial.fill(pool, segment, terms.widths(stride), |patch, sums| {
+                    let first = segment.patch(patch).start;
+                    self.add::<true>(block, edges, first, terms.from(start), sums);
+                });
+            }
+            let partial = &*partial;
+            for_each_task(
+                pool,
+                segment.rows.len(),
+                arrays,
+                |first, count, ((m, forces, virials), others)| {
+                    let mut own = self.messages.get();
+                    let m = if kept {
+                        m
+                    } else {
+                        own.resize(count * stride);
+                        Array::new(&mut own, stride)
+                    };
+                    let mut sums = (m, forces, virials);
+                    if segment.mutual {
+                        partial.total(first, count, &mut sums);
+                    } else {
+                        sums.0.data[..count * stride].fill(T::default());
+                        self.add::<false>(block, edges, start + first, terms, &mut sums);
+                    }
+                    then(start + first, count, sums.0.data, others);
+                },
+            );
+        });
     }
 
     /// Adds the terms of the pairs of the task or patch that begins at row `first`.

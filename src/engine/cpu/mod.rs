@@ -10,6 +10,7 @@ mod edges;
 mod gather;
 mod kernels;
 mod partial;
+mod parts;
 mod passes;
 mod per_thread;
 mod readout;
@@ -23,12 +24,14 @@ use std::sync::Arc;
 
 use pulp::Arch;
 
-use self::edges::{Edges, TaskEdges};
+use self::edges::{Edges, Sorter, TaskEdges};
 use self::kernels::Coefficients;
 use self::partial::Partial;
+use self::parts::{ByPart, FirstError, Outputs, Part};
+use self::passes::Run;
 use self::per_thread::PerThread;
 use self::readout::Readout;
-use self::rows::TASK_ROWS;
+use self::rows::{Rows as _, TASK_ROWS, for_each_row};
 use self::tasks::{PairTask, TableTask, TileTask};
 use self::weights::Weights;
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
@@ -93,8 +96,13 @@ pub struct CpuEngine<T> {
     activated: PerThread<Aligned<T>>,
     /// What the readout needs for a task's rows.
     scratch: PerThread<[Aligned<T>; 3]>,
+    sorters: PerThread<Sorter<T>>,
     arch: Arch,
+    parts: Vec<Part>,
+    /// For parts that all threads share.
     work: Workspace<T>,
+    /// For parts that a thread has for itself.
+    own_work: PerThread<Workspace<T>>,
 }
 
 /// Arrays that live from call to call.
@@ -161,13 +169,55 @@ impl<T: CpuReal> CpuEngine<T> {
             messages: PerThread::new(threads),
             activated: PerThread::new(threads),
             scratch: PerThread::new(threads),
+            sorters: PerThread::new(threads),
             arch: Arch::new(),
-            work: Workspace {
-                edges: Edges::new(threads),
-                ..Workspace::default()
-            },
+            parts: Vec::new(),
+            work: Workspace::default(),
+            own_work: PerThread::new(threads),
             model,
         })
+    }
+
+    /// All parts: those that are small for a thread each, the others for all threads one after the other.
+    fn compute_parts(
+        &self,
+        work: &mut Workspace<T>,
+        graph: &Graph,
+        wanted: Wanted,
+        exchange: &mut Option<&mut dyn Exchange>,
+        mut rest: ByPart,
+    ) -> Result<()> {
+        let network = super::network(&self.model)?;
+        let pool = self.pool.as_deref();
+        let alone = |part: &Part| {
+            pool.is_some_and(|pool| parts::alone(part, graph, pool.current_num_threads()))
+        };
+        let run = |part, pool| Run {
+            graph,
+            part,
+            network,
+            wanted,
+            pool,
+        };
+        let failed = FirstError::default();
+        for alike in rest.parts.chunk_by(|a, b| alone(a) && alone(b)) {
+            let (mut some, others) = rest.split(alike.len());
+            rest = others;
+            if alike.len() == 1 {
+                let run = run(&alike[0], pool);
+                let outcome = self.compute_part(work, run, exchange, &mut some.outputs);
+                failed.note(alike[0].rows.start, outcome);
+                continue;
+            }
+            for_each_row(pool, alike.len(), some, |_, mut one| {
+                let part = &one.parts[0];
+                let mut work = self.own_work.get();
+                let outcome =
+                    self.compute_part(&mut work, run(part, None), &mut None, &mut one.outputs);
+                failed.note(part.rows.start, outcome);
+            });
+        }
+        failed.into_result()
     }
 
     /// Runs a task's part over pairs in vector code.
@@ -203,14 +253,20 @@ impl<T: CpuReal> Engine for CpuEngine<T> {
         results.reset(graph, wanted);
         // Taken out so that tasks can borrow the engine.
         let mut work = std::mem::take(&mut self.work);
+        let mut parts = std::mem::take(&mut self.parts);
+        parts::parts(graph, &mut parts);
+        let by_part = ByPart {
+            parts: &parts,
+            outputs: Outputs::new(results),
+        };
         let outcome = match &self.pool {
             // One way into the pool and out again. Callbacks, though, are promised the caller's own thread.
             Some(pool) if exchange.is_none() && graph.owned > TASK_ROWS => {
-                pool.install(|| self.compute_in(&mut work, graph, wanted, &mut None, results))
+                pool.install(|| self.compute_parts(&mut work, graph, wanted, &mut None, by_part))
             }
-            _ => self.compute_in(&mut work, graph, wanted, &mut exchange, results),
+            _ => self.compute_parts(&mut work, graph, wanted, &mut exchange, by_part),
         };
-        self.work = work;
+        (self.work, self.parts) = (work, parts);
         outcome
     }
 }

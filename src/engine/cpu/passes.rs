@@ -1,44 +1,64 @@
 //! The way through the network and back.
 
+use rayon::ThreadPool;
+
 use super::edges::Edges;
 use super::gather::{Terms, passing};
 use super::kernels::Features;
+use super::parts::{Outputs, Part};
 use super::readout::Scratch;
 use super::rows::{Array, for_each_task};
 use super::{CpuEngine, CpuReal, Filters, Workspace};
 use crate::Result;
-use crate::engine::{Exchange, Graph, Results, Rows, Wanted, network as network_of};
+use crate::engine::{Exchange, Graph, Rows, Wanted};
 use crate::model::{Aggregation, Network};
 use crate::simd::{Aligned, Real, padded};
 
+/// What is computed, and by whom.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'a> {
+    pub graph: &'a Graph<'a>,
+    pub part: &'a Part,
+    pub network: &'a Network,
+    pub wanted: Wanted,
+    /// Threads that share this part, if more than the calling one.
+    pub pool: Option<&'a ThreadPool>,
+}
+
 impl<T: CpuReal> CpuEngine<T> {
-    pub(super) fn compute_in(
+    /// Takes a part through the network and back.
+    pub(super) fn compute_part(
         &self,
         work: &mut Workspace<T>,
-        graph: &Graph,
-        wanted: Wanted,
+        run: Run,
         exchange: &mut Option<&mut dyn Exchange>,
-        results: &mut Results,
+        outputs: &mut Outputs,
     ) -> Result<()> {
-        let network = network_of(&self.model)?;
+        let Run {
+            network,
+            part,
+            wanted,
+            ..
+        } = run;
         let spacing = match &self.filters {
             Filters::Table(tables) => Some(tables.spacing()),
             Filters::Half(tables) => Some(tables.spacing()),
             Filters::Exact(_) => None,
         };
         work.edges.update(
-            graph,
+            (run.graph, part),
             (
                 network.description.cutoff,
                 network.description.aggregation == Aggregation::Mean,
             ),
             spacing,
-            self.pool.as_deref(),
+            &self.sorters,
+            run.pool,
         )?;
-        self.start(work, graph, network, exchange.is_some());
+        self.start(work, run, exchange.is_some());
         let blocks = network.description.blocks;
         for block in 0..blocks {
-            self.forward(work, graph, network, block);
+            self.forward(work, run, block);
             if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
                 exchange_rows(
                     &mut work.y[block + 1],
@@ -48,29 +68,29 @@ impl<T: CpuReal> CpuEngine<T> {
                 )?;
             }
         }
-        self.energies(work, graph, network, wanted, results);
+        self.energies(work, run, outputs);
         if wanted.gradients() {
             work.forces.clear();
-            work.forces.resize(graph.feature_rows(), [0.0; 3]);
+            work.forces.resize(part.rows.len(), [0.0; 3]);
             work.virials.clear();
             let virials = wanted.virials || wanted.atom_virials;
             work.virials
-                .resize(if virials { graph.feature_rows() } else { 0 }, [0.0; 9]);
+                .resize(if virials { part.rows.len() } else { 0 }, [0.0; 9]);
             for block in (0..blocks).rev() {
-                self.backward(work, graph, network, block, exchange)?;
+                self.backward(work, run, block, exchange)?;
             }
-            collect(work, graph, wanted, results);
+            collect(work, run, outputs);
         }
         Ok(())
     }
 
     /// Sizes the workspace; features and y⁰ by types.
-    fn start(&self, work: &mut Workspace<T>, graph: &Graph, network: &Network, exchange: bool) {
-        let (features, stride) = widths::<T>(network);
+    fn start(&self, work: &mut Workspace<T>, run: Run, exchange: bool) {
+        let (features, stride) = widths::<T>(run.network);
         let (rows, owned, blocks) = (
-            graph.feature_rows(),
-            graph.owned,
-            network.description.blocks,
+            run.part.rows.len(),
+            run.part.owned,
+            run.network.description.blocks,
         );
         let size = |buffer: &mut Aligned<T>, length| buffer.resize(length);
         size(&mut work.x, owned * features);
@@ -85,20 +105,27 @@ impl<T: CpuReal> CpuEngine<T> {
             // Ghosts give nothing back here; their owners do.
             g[owned * stride..].fill(T::default());
         }
-        for (atom, &kind) in graph.types[..rows].iter().enumerate() {
-            let from = |table: &[T], width: usize| {
-                kind as usize * width..(kind as usize * width + width).min(table.len())
-            };
-            if atom < owned {
-                let embedding = &self.weights.embedding[from(&self.weights.embedding, features)];
-                work.x[atom * features..][..features].copy_from_slice(embedding);
+        let kinds = &run.graph.types[run.part.rows.clone()];
+        let of_kind = |table: &'_ [T], kind: u32, row: &mut [T]| {
+            let width = row.len();
+            row.copy_from_slice(&table[kind as usize * width..][..width]);
+        };
+        let arrays = (
+            Array::new(&mut work.x, features),
+            Array::new(&mut work.y[0], stride),
+        );
+        for_each_task(run.pool, rows, arrays, |first, count, (mut x, mut y)| {
+            for (row, &kind) in kinds[first..first + count].iter().enumerate() {
+                if first + row < owned {
+                    of_kind(&self.weights.embedding, kind, x.row(row));
+                }
+                of_kind(&self.weights.first_y, kind, y.row(row));
             }
-            work.y[0][atom * stride..][..stride]
-                .copy_from_slice(&self.weights.first_y[from(&self.weights.first_y, stride)]);
-        }
+        });
     }
 
-    fn forward(&self, work: &mut Workspace<T>, graph: &Graph, network: &Network, block: usize) {
+    fn forward(&self, work: &mut Workspace<T>, run: Run, block: usize) {
+        let network = run.network;
         let (features, stride) = widths::<T>(network);
         let mean = network.description.aggregation == Aggregation::Mean;
         let weights = &self.weights.blocks[network.distinct(block)];
@@ -109,7 +136,7 @@ impl<T: CpuReal> CpuEngine<T> {
             data: &y[block],
             stride,
         };
-        let owned = graph.owned * stride;
+        let owned = run.part.owned * stride;
         let y_next = y_above.first_mut().map_or(&mut [][..], |y| &mut y[..owned]);
         let sums = passing(stride);
         let others = (
@@ -119,9 +146,9 @@ impl<T: CpuReal> CpuEngine<T> {
         );
         let edges = &work.edges;
         self.gather(
-            block,
+            (run.pool, block),
             edges,
-            edges.owned(graph),
+            edges.owned(run.part),
             Terms::Messages { y },
             (sums, others),
             |first, count, m, (z, x, y_next)| {
@@ -152,37 +179,37 @@ impl<T: CpuReal> CpuEngine<T> {
     }
 
     /// Energies, dE/dx, and dE/dm of the last block.
-    fn energies(
-        &self,
-        work: &mut Workspace<T>,
-        graph: &Graph,
-        network: &Network,
-        wanted: Wanted,
-        results: &mut Results,
-    ) {
+    fn energies(&self, work: &mut Workspace<T>, run: Run, outputs: &mut Outputs) {
+        let Run {
+            graph,
+            part,
+            network,
+            wanted,
+            pool,
+        } = run;
         let description = &network.description;
         let (features, stride) = widths::<T>(network);
         let last = description.blocks - 1;
         let arrays = (
-            Array::new(&mut results.atom_energies, 1),
+            Array::new(outputs.atom_energies.data, 1),
             Array::new(&mut work.gradient, features),
             Array::new(&mut work.z[last], features),
             Array::new(&mut work.g[last % 2], stride),
         );
         let (x, edges) = (&work.x, &work.edges);
         for_each_task(
-            self.pool.as_deref(),
-            graph.owned,
+            pool,
+            part.owned,
             arrays,
             |first, count, (mut energies, gradient, slopes, mut g)| {
                 let mut own = self.scratch.get();
                 let mut scratch = Scratch::new(&self.readout, count, &mut own);
                 let structure =
                     |atom: usize| graph.structures.partition_point(|&start| start <= atom) - 1;
-                let weight = |atom: usize| match description.energy_aggregation {
+                let weight = |row: usize| match description.energy_aggregation {
                     Aggregation::Sum => 1.0,
                     Aggregation::Mean => {
-                        let s = structure(atom);
+                        let s = structure(part.rows.start + row);
                         1.0 / (graph.structures[s + 1] - graph.structures[s]) as f64
                     }
                 };
@@ -193,9 +220,9 @@ impl<T: CpuReal> CpuEngine<T> {
                     &mut scratch,
                     (&mut gradient.data[..count * features], features),
                     |row, output| {
-                        let atom = first + row;
-                        let reference = network.reference_energies[graph.types[atom] as usize];
-                        energies.row(row)[0] = weight(atom)
+                        let kind = graph.types[part.rows.start + first + row];
+                        let reference = network.reference_energies[kind as usize];
+                        energies.row(row)[0] = weight(first + row)
                             * (description.scale * output.to_f64() + description.shift + reference);
                     },
                 );
@@ -218,8 +245,8 @@ impl<T: CpuReal> CpuEngine<T> {
                 }
             },
         );
-        for (structure, bounds) in graph.structures.windows(2).enumerate() {
-            results.energies[structure] = results.atom_energies[bounds[0]..bounds[1]].iter().sum();
+        for (energy, rows) in outputs.energies.data.iter_mut().zip(part.structures(graph)) {
+            *energy = outputs.atom_energies.data[rows].iter().sum();
         }
     }
 
@@ -256,11 +283,11 @@ impl<T: CpuReal> CpuEngine<T> {
     fn backward(
         &self,
         work: &mut Workspace<T>,
-        graph: &Graph,
-        network: &Network,
+        run: Run,
         block: usize,
         exchange: &mut Option<&mut dyn Exchange>,
     ) -> Result<()> {
+        let (network, passes) = (run.network, (run.pool, block));
         let (features, stride) = widths::<T>(network);
         let below = block > 0;
         let in2f = &self.weights.blocks[network.distinct(block)].in2f;
@@ -293,7 +320,7 @@ impl<T: CpuReal> CpuEngine<T> {
         if !below {
             // x⁰ does not depend on positions: nothing further down needs a gradient.
             self.gather(
-                block,
+                passes,
                 edges,
                 edges.segments(),
                 terms,
@@ -318,16 +345,16 @@ impl<T: CpuReal> CpuEngine<T> {
         let owned = (
             Array::new(&mut work.gradient, features),
             Array::new(&mut work.z[block - 1], features),
-            Array::new(&mut g_below[..graph.owned * stride], stride),
+            Array::new(&mut g_below[..run.part.owned * stride], stride),
         );
         let Some(exchange) = exchange else {
             // Without an exchange and with a block below, ghosts are folded: they have no rows.
-            self.gather(block, edges, edges.segments(), terms, (sums, owned), dense);
+            self.gather(passes, edges, edges.segments(), terms, (sums, owned), dense);
             return Ok(());
         };
         // The dense part waits for what other domains give back.
         self.gather(
-            block,
+            passes,
             edges,
             edges.segments(),
             terms,
@@ -342,8 +369,8 @@ impl<T: CpuReal> CpuEngine<T> {
         )?;
         let m = Array::new(&mut work.m, stride);
         for_each_task(
-            self.pool.as_deref(),
-            graph.owned,
+            run.pool,
+            run.part.owned,
             (m, owned),
             |first, count, (m, owned)| {
                 dense(first, count, m.data, owned);
@@ -406,23 +433,23 @@ fn exchange_rows<T: CpuReal>(
 }
 
 /// Forces and virials of rows to where the caller reads them.
-fn collect<T>(work: &Workspace<T>, graph: &Graph, wanted: Wanted, results: &mut Results) {
+fn collect<T>(work: &Workspace<T>, run: Run, outputs: &mut Outputs) {
+    let Run { wanted, part, .. } = run;
     if wanted.forces {
-        results.forces[..work.forces.len()].copy_from_slice(&work.forces);
+        outputs.forces.data[..work.forces.len()].copy_from_slice(&work.forces);
     }
     if wanted.atom_virials {
-        results.atom_virials[..work.virials.len()].copy_from_slice(&work.virials);
+        outputs.atom_virials.data[..work.virials.len()].copy_from_slice(&work.virials);
     }
     if wanted.virials {
-        let last = graph.structures.len() - 2;
-        for (structure, virial) in results.virials.iter_mut().enumerate() {
+        let virials = outputs.virials.data.iter_mut();
+        for (virial, rows) in virials.zip(part.structures(run.graph)) {
             // Ghosts belong to the one structure that has them, the last.
-            let end = if structure == last {
-                work.virials.len()
-            } else {
-                graph.structures[structure + 1]
+            let end = match rows.end == part.owned {
+                true => work.virials.len(),
+                false => rows.end,
             };
-            for row in &work.virials[graph.structures[structure]..end] {
+            for row in &work.virials[rows.start..end] {
                 virial
                     .iter_mut()
                     .zip(row)

@@ -12,6 +12,9 @@ use crate::simd::Real;
 /// What is searched.
 pub(super) struct Search<'a> {
     pub graph: &'a Graph<'a>,
+    /// The atom of the first row, and how many rows are of owned atoms.
+    pub first: usize,
+    pub owned: usize,
     pub cutoff2: f64,
     pub spacing: Option<&'a Spacing>,
     pub starts: &'a [usize],
@@ -35,18 +38,18 @@ impl Search<'_> {
         let graph = self.graph;
         let mut structure = graph
             .structures
-            .partition_point(|&start| start <= rows.start)
+            .partition_point(|&start| start <= self.first + rows.start)
             .saturating_sub(1);
         let (base, other_base) = match segment.mutual {
-            true => (segment.rows.start, segment.rows.start),
-            false => (rows.start, 0),
+            true => (segment.rows.start, self.first + segment.rows.start),
+            false => (rows.start, self.first),
         };
         let length = segment.rows.len();
         for (at, row) in rows.enumerate() {
             let before = found.len();
             let mut one_way = 0;
-            if row >= graph.owned {
-                let first = self.starts[graph.owned];
+            if row >= self.owned {
+                let first = self.starts[self.owned];
                 let pairs = self.starts[row] - first..self.starts[row + 1] - first;
                 for &(owned, pair) in &self.heard_by[pairs] {
                     let vector = graph.vector(structure, owned as usize, pair).map(|x| -x);
@@ -55,23 +58,24 @@ impl Search<'_> {
                 counts[at] = (found.len() - before) as u32;
                 continue;
             }
-            while graph.structures[structure + 1] <= row {
+            let atom = self.first + row;
+            while graph.structures[structure + 1] <= atom {
                 structure += 1;
             }
-            for pair in graph.offsets[row]..graph.offsets[row + 1] {
+            for pair in graph.offsets[atom]..graph.offsets[atom + 1] {
                 let owner = graph.owner(graph.neighbors[pair] as usize);
                 let other = owner - other_base;
                 if segment.mutual && !stands_in(row - base, other, length) {
                     if self.counted {
-                        let vector = graph.vector(structure, row, pair);
+                        let vector = graph.vector(structure, atom, pair);
                         one_way += u32::from(length2(vector) < self.cutoff2);
                     }
                     continue;
                 }
-                let vector = graph.vector(structure, row, pair);
+                let vector = graph.vector(structure, atom, pair);
                 if !self.keep(row - base, other, vector, distances, found) {
                     let neighbor = u64::from(graph.neighbors[pair]);
-                    let atoms = (row as u64) << 32 | neighbor;
+                    let atoms = (atom as u64) << 32 | neighbor;
                     self.coincident.fetch_min(atoms, Ordering::Relaxed);
                 }
             }

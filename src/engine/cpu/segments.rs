@@ -7,9 +7,8 @@
 
 use std::ops::Range;
 
-use rayon::ThreadPool;
-
-use super::rows::{Rows, for_each_row};
+use super::parts::Part;
+use super::rows::Rows;
 use crate::engine::Graph;
 
 /// Rows of a patch, about: enough for neighbouring distances to be found among their pairs.
@@ -18,7 +17,7 @@ const PATCH_ROWS: usize = 40;
 /// a small part of the work.
 const SHARE: usize = 4;
 
-/// Rows one after the other that are worked on in one way.
+/// Rows of a part, one after the other, that are worked on in one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Segment {
     pub rows: Range<usize>,
@@ -47,83 +46,39 @@ pub(super) fn stands_in(i: usize, j: usize, rows: usize) -> bool {
     2 * after < rows || 2 * after == rows && i < j
 }
 
-/// The segments of a graph's rows; those of ghosts, if they have rows, come last.
-pub(super) fn segments(graph: &Graph, segments: &mut Vec<Segment>) {
+/// The segments of a part's rows, which count from its first; those of ghosts, if they have rows, come last.
+pub(super) fn segments(graph: &Graph, part: &Part, segments: &mut Vec<Segment>) {
     segments.clear();
-    let rows = graph.feature_rows();
+    let rows = part.rows.len();
     let mut add = |rows: Range<usize>, mutual: bool| match segments.last_mut() {
         _ if rows.is_empty() => {}
         Some(last) if !(mutual || last.mutual) => last.rows.end = rows.end,
         _ => segments.push(Segment { rows, mutual }),
     };
-    for bounds in graph.structures.windows(2) {
-        let atoms = bounds[1] - bounds[0];
-        let pairs = graph.offsets[bounds[1]] - graph.offsets[bounds[0]];
-        let mutual = rows == graph.owned && atoms.saturating_mul(atoms) <= SHARE * pairs;
-        add(bounds[0]..bounds[1], mutual);
+    let offsets = &graph.offsets[part.rows.start..];
+    for own in part.structures(graph) {
+        let pairs = offsets[own.end] - offsets[own.start];
+        let mutual = rows == part.owned && own.len().saturating_mul(own.len()) <= SHARE * pairs;
+        add(own, mutual);
     }
-    if rows > graph.owned {
+    if rows > part.owned {
         segments.push(Segment {
-            rows: graph.owned..rows,
+            rows: part.owned..rows,
             mutual: false,
         });
     }
 }
 
-/// Calls `work(segment, pool, arrays from its first row on)` for all segments. The pool's threads share out either mutual segments, if
-/// there are plenty, or the rows of each.
+/// Calls `work(segment, arrays from its first row on)` for all segments.
 pub(super) fn for_each_segment<R: Rows>(
-    pool: Option<&ThreadPool>,
     segments: &[Segment],
     mut rows: R,
-    work: impl Fn(&Segment, Option<&ThreadPool>, R) + Sync,
+    mut work: impl FnMut(&Segment, R),
 ) {
-    let plenty = pool.map_or(usize::MAX, |pool| 2 * pool.current_num_threads());
-    for alike in segments.chunk_by(|a, b| a.mutual && b.mutual) {
-        let first = alike[0].rows.start;
-        let count = alike[alike.len() - 1].rows.end - first;
-        let (mine, rest) = rows.split(count);
+    for segment in segments {
+        let (mine, rest) = rows.split(segment.rows.len());
         rows = rest;
-        if alike.len() >= plenty {
-            let by_segment = BySegment {
-                segments: alike,
-                rows: mine,
-            };
-            for_each_row(pool, alike.len(), by_segment, |_, one| {
-                work(&one.segments[0], None, one.rows);
-            });
-            continue;
-        }
-        let mut mine = mine;
-        for segment in alike {
-            let (one, others) = mine.split(segment.rows.len());
-            mine = others;
-            work(segment, pool, one);
-        }
-    }
-}
-
-/// Arrays that are divided between segments.
-struct BySegment<'a, R> {
-    segments: &'a [Segment],
-    rows: R,
-}
-
-impl<R: Rows> Rows for BySegment<'_, R> {
-    fn split(self, segment: usize) -> (Self, Self) {
-        let first = self.segments[0].rows.start;
-        let (left, right) = self.segments.split_at(segment);
-        let (rows, more) = self.rows.split(right[0].rows.start - first);
-        (
-            Self {
-                segments: left,
-                rows,
-            },
-            Self {
-                segments: right,
-                rows: more,
-            },
-        )
+        work(segment, mine);
     }
 }
 
@@ -179,8 +134,13 @@ mod tests {
             owners: None,
             version: None,
         };
+        let part = Part {
+            structures: 0..4,
+            rows: 0..206,
+            owned: 206,
+        };
         let mut found = Vec::new();
-        segments(&graph, &mut found);
+        segments(&graph, &part, &mut found);
         let bounds: Vec<_> = found
             .iter()
             .map(|one| (one.rows.start, one.rows.end, one.mutual))
