@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use common::cuda_model::usual_model;
+use flashschnet::Result;
 use flashschnet::engine::cuda::{
-    CudaEngine, CudaReal, Device, Filters, Gpu, Kernel, Launch, Limits, Tuning,
+    Batch, CudaEngine, CudaReal, Device, Filters, Gpu, Kernel, Launch, Limits, Tuning,
 };
 use flashschnet::engine::{Wanted, network};
 use flashschnet::filter::Tables;
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential, Structures};
-use flashschnet::{Result, engine::cuda};
 
 const BEADS: usize = 269;
 const CALLS: usize = 30;
@@ -78,8 +78,8 @@ impl Device for Timed {
         self.gpu.limits()
     }
 
-    fn load(&self, source: &str, shared: &[(Kernel, u32)]) -> Result<usize> {
-        self.gpu.load(source, shared)
+    fn load(&self, source: &str, kernels: &[(Kernel, u32)]) -> Result<usize> {
+        self.gpu.load(source, kernels)
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64> {
@@ -102,10 +102,19 @@ impl Device for Timed {
         self.timed("fill", |gpu| gpu.fill(to, byte, bytes))
     }
 
-    fn launch(&self, launch: Launch, system: &cuda::System, block: u32) -> Result<()> {
+    fn launch(&self, launch: Launch, arguments: &[u64], block: u32) -> Result<()> {
         self.timed(launch.kernel.name(), |gpu| {
-            gpu.launch(launch, system, block)
+            gpu.launch(launch, arguments, block)
         })
+    }
+
+    fn run(&self, batch: &Batch) -> Result<()> {
+        if self.times.is_none() {
+            return self.gpu.run(batch);
+        }
+        batch
+            .calls()
+            .try_for_each(|(launch, arguments, block)| self.launch(launch, arguments, block))
     }
 }
 

@@ -1,20 +1,7 @@
-// What every kernel shares: numbers, warps, and the arrays of one potential.
+// What all kernels of a network share: numbers, and the arrays of one potential.
 //
 // The engine puts a description of the model in front of this file: Real, the widths, counts and offsets as constants.
 // The same text is compiled for the GPU and, with tests/emulator in front of it, for the processor.
-
-#ifdef __CUDACC__
-/// A kernel: every one takes the arrays, and the number of an interaction block or what it says.
-#define KERNEL(name, threads, blocks)                            \
-    extern "C" __global__ void __launch_bounds__(threads, blocks) \
-        name(const __grid_constant__ System s, const int block)
-/// The block's shared memory, as much as the launch asked for.
-extern __shared__ __align__(16) unsigned char shared_bytes[];
-#define SHARED(type, name) type* name = reinterpret_cast<type*>(shared_bytes)
-#endif
-
-constexpr int WARP = 32;
-constexpr unsigned FULL = 0xffffffffu;
 
 /// N numbers that are read and written at once.
 template <int N>
@@ -140,20 +127,6 @@ struct System {
     unsigned rows;
     unsigned owned;
 };
-
-__device__ __forceinline__ int lane_id() { return threadIdx.x % WARP; }
-__device__ __forceinline__ int warp_id() { return threadIdx.x / WARP; }
-
-/// The sum over the SIZE lanes that begin at a multiple of SIZE, in the same order always, to all of them.
-template <int SIZE>
-__device__ __forceinline__ double group_sum(double value)
-{
-#pragma unroll
-    for (int step = SIZE / 2; step > 0; step /= 2) {
-        value += __shfl_xor_sync(FULL, value, step);
-    }
-    return value;
-}
 
 /// act(z) and its derivative.
 template <int KIND>

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flashschnet::engine::cuda::{Device, Kernel, Launch, Limits, System};
+use flashschnet::engine::cuda::{Device, Kernel, Launch, Limits};
 use flashschnet::{Error, Result};
 use libloading::Library;
 
@@ -26,7 +26,7 @@ type Emulate = unsafe extern "C" fn(
     u32,
     u32,
     u32,
-    *const System,
+    *const u64,
     c_int,
     c_int,
 ) -> *const c_char;
@@ -180,11 +180,11 @@ impl Device for Emulator {
         Ok(())
     }
 
-    fn launch(&self, launch: Launch, system: &System, block: u32) -> Result<()> {
+    fn launch(&self, launch: Launch, arguments: &[u64], block: u32) -> Result<()> {
         let emulate = self.programs.lock().expect("the programs")[launch.program].0;
         let kernel = launch.kernel;
         let name = CString::new(kernel.name()).expect("a name");
-        // SAFETY: the arrays are those of `system`.
+        // SAFETY: the arrays are those of `arguments`.
         let wrong = unsafe {
             emulate(
                 name.as_ptr(),
@@ -192,7 +192,7 @@ impl Device for Emulator {
                 launch.grid.1,
                 launch.threads,
                 launch.shared,
-                system,
+                arguments.as_ptr(),
                 block as c_int,
                 c_int::from(self.falling),
             )

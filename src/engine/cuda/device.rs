@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::system::System;
 use crate::Result;
 
 /// The kernels of a program, by the names they have in `kernels/`.
@@ -68,6 +67,55 @@ pub struct Launch {
     pub shared: u32,
 }
 
+/// Launches in their order, with the structs of addresses that their kernels take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    arguments: Vec<Vec<u64>>,
+    calls: Vec<Call>,
+}
+
+/// One launch of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Call {
+    launch: Launch,
+    /// Which of the batch's structs.
+    arguments: usize,
+    /// The number beside it.
+    block: u32,
+}
+
+impl Batch {
+    /// Makes `arguments` what the launches added from here on take.
+    pub fn with(&mut self, arguments: &[u64]) {
+        self.arguments.push(arguments.to_vec());
+    }
+
+    /// Adds a launch; one without blocks is none.
+    pub fn add(&mut self, launch: Launch, block: u32) {
+        if launch.grid.0 > 0 {
+            self.calls.push(Call {
+                launch,
+                arguments: self.arguments.len() - 1,
+                block,
+            });
+        }
+    }
+
+    /// The launches.
+    pub fn calls(&self) -> impl ExactSizeIterator<Item = (Launch, &[u64], u32)> {
+        self.calls
+            .iter()
+            .map(|call| (call.launch, &*self.arguments[call.arguments], call.block))
+    }
+
+    /// Forgets the launches; what was made the arguments last stays them.
+    pub fn clear(&mut self) {
+        self.calls.clear();
+        let done = self.arguments.len().saturating_sub(1);
+        self.arguments.drain(..done);
+    }
+}
+
 /// What a program needs to know of where it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -87,11 +135,12 @@ pub trait Device: Send + Sync {
     /// What it offers.
     fn limits(&self) -> Limits;
 
-    /// Compiles `source`; `shared` has the shared memory each kernel will need. Returns the number of the program.
+    /// Compiles `source`; `kernels` are those of it, with the shared memory that each will need. Returns the number of the
+    /// program.
     ///
     /// # Errors
     /// Whatever stands in the way, such as a missing compiler.
-    fn load(&self, source: &str, shared: &[(Kernel, u32)]) -> Result<usize>;
+    fn load(&self, source: &str, kernels: &[(Kernel, u32)]) -> Result<usize>;
 
     /// The address of `bytes` bytes, whatever is in them.
     ///
@@ -120,11 +169,21 @@ pub trait Device: Send + Sync {
     /// The device's.
     fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()>;
 
-    /// Starts a kernel on the arrays of `system`.
+    /// Starts a kernel on its program's struct of addresses, given as the 64-bit words it consists of.
     ///
     /// # Errors
     /// The device's.
-    fn launch(&self, launch: Launch, system: &System, block: u32) -> Result<()>;
+    fn launch(&self, launch: Launch, arguments: &[u64], block: u32) -> Result<()>;
+
+    /// Starts kernels one after the other.
+    ///
+    /// # Errors
+    /// The device's.
+    fn run(&self, batch: &Batch) -> Result<()> {
+        batch
+            .calls()
+            .try_for_each(|(launch, arguments, block)| self.launch(launch, arguments, block))
+    }
 }
 
 /// Memory of a device that grows to the largest it was ever asked for.
@@ -224,6 +283,18 @@ unsafe impl Plain for f64 {}
 unsafe impl Plain for i32 {}
 // SAFETY: as above.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
+
+/// A struct of addresses and numbers as the words it consists of.
+pub(super) fn words_of<T: Plain>(value: &T) -> Vec<u64> {
+    bytes_of(std::slice::from_ref(value))
+        .chunks(size_of::<u64>())
+        .map(|bytes| {
+            let mut word = [0; size_of::<u64>()];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_ne_bytes(word)
+        })
+        .collect()
+}
 
 fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
     // SAFETY: `T` has no padding, and the length is that of the slice.

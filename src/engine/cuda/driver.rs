@@ -4,13 +4,12 @@ use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::sys::{
-    CUdevice_attribute, CUfunction, CUfunction_attribute, CUmodule, CUresult,
+    CUdevice_attribute, CUfunction, CUfunction_attribute, CUmodule, CUresult, CUstream,
 };
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::compiler::{Architecture, compiled};
 use super::device::{Device, Kernel, Launch, Limits};
-use super::system::System;
 use crate::{Error, Result};
 
 /// The driver that CUDA 12.0 came with.
@@ -36,10 +35,10 @@ pub struct Gpu {
     memory: usize,
 }
 
-/// A module and its kernels, in the order of [`Kernel::ALL`].
+/// A module and its kernels, each at its own number; null for those of other programs.
 struct Program {
     module: CUmodule,
-    functions: Vec<CUfunction>,
+    functions: [CUfunction; Kernel::ALL.len()],
 }
 
 /// Memory of the host that copies go through without waiting; a copy's place is free again when the stream has been waited for.
@@ -209,6 +208,39 @@ impl Gpu {
         Ok(place)
     }
 
+    fn launch_on(
+        &self,
+        stream: CUstream,
+        launch: Launch,
+        arguments: &[u64],
+        block: u32,
+    ) -> Result<()> {
+        let programs = locked(&self.programs);
+        let function = programs
+            .get(launch.program)
+            .map(|program| program.functions[launch.kernel as usize])
+            .filter(|function| !function.is_null())
+            .ok_or_else(|| Error::Internal("no program is loaded".into()))?;
+        let mut block = block as i32;
+        let mut arguments = [
+            arguments.as_ptr().cast_mut().cast::<c_void>(),
+            (&raw mut block).cast::<c_void>(),
+        ];
+        // SAFETY: all kernels take two arguments, their program's struct and a number, which the driver copies; the arrays
+        // are as large as the struct says.
+        unsafe {
+            result::launch_kernel(
+                function,
+                (launch.grid.0, launch.grid.1, 1),
+                (launch.threads, 1, 1),
+                launch.shared,
+                stream,
+                &mut arguments,
+            )
+        }
+        .map_err(|error| self.failed(error))
+    }
+
     fn bind(&self) -> Result<()> {
         self.context
             .bind_to_thread()
@@ -239,7 +271,7 @@ impl Device for Gpu {
         self.limits
     }
 
-    fn load(&self, source: &str, shared: &[(Kernel, u32)]) -> Result<usize> {
+    fn load(&self, source: &str, kernels: &[(Kernel, u32)]) -> Result<usize> {
         self.bind()?;
         let image = compiled(source, self.architecture, self.driver)?;
         // SAFETY: the image is a whole cubin, as the compiler wrote it; its length is in its header.
@@ -250,15 +282,10 @@ impl Device for Gpu {
             )))?;
         let mut program = Program {
             module,
-            functions: Vec::new(),
+            functions: [std::ptr::null_mut(); Kernel::ALL.len()],
         };
-        for kernel in Kernel::ALL {
-            let bytes = shared
-                .iter()
-                .find_map(|&(which, bytes)| (which == kernel).then_some(bytes));
-            program
-                .functions
-                .push(self.function(module, kernel, bytes.unwrap_or(0))?);
+        for &(kernel, shared) in kernels {
+            program.functions[kernel as usize] = self.function(module, kernel, shared)?;
         }
         let mut programs = locked(&self.programs);
         programs.push(program);
@@ -342,31 +369,9 @@ impl Device for Gpu {
             .map_err(|error| self.failed(error))
     }
 
-    fn launch(&self, launch: Launch, system: &System, block: u32) -> Result<()> {
+    fn launch(&self, launch: Launch, arguments: &[u64], block: u32) -> Result<()> {
         self.bind()?;
-        let programs = locked(&self.programs);
-        let program = programs.get(launch.program);
-        let function =
-            program.and_then(|program| program.functions.get(launch.kernel as usize).copied());
-        let function = function.ok_or_else(|| Error::Internal("no program is loaded".into()))?;
-        let mut system = *system;
-        let mut block = block as i32;
-        let mut arguments = [
-            (&raw mut system).cast::<c_void>(),
-            (&raw mut block).cast::<c_void>(),
-        ];
-        // SAFETY: all kernels take these two arguments, which the driver copies; the arrays are as large as `System` says.
-        unsafe {
-            result::launch_kernel(
-                function,
-                (launch.grid.0, launch.grid.1, 1),
-                (launch.threads, 1, 1),
-                launch.shared,
-                self.stream.cu_stream(),
-                &mut arguments,
-            )
-        }
-        .map_err(|error| self.failed(error))
+        self.launch_on(self.stream.cu_stream(), launch, arguments, block)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::device::{Array, Device};
+use super::passes::Inputs;
 use crate::Result;
 use crate::engine::Graph;
 
@@ -20,16 +21,6 @@ pub(super) struct Lists {
     owners: Array,
     structure: Array,
     structures: Array,
-}
-
-/// Addresses of the arrays, zero for those that are not needed.
-pub(super) struct Places {
-    pub starts: u64,
-    pub candidates: u64,
-    pub shifts: u64,
-    pub owners: u64,
-    pub structure: u64,
-    pub structures: u64,
 }
 
 impl Lists {
@@ -56,7 +47,7 @@ impl Lists {
     }
 
     /// Brings the list of `graph` to the device if it is not there.
-    pub fn update(&mut self, graph: &Graph) -> Result<Places> {
+    pub fn update(&mut self, graph: &Graph) -> Result<Inputs> {
         let rows = graph.feature_rows();
         if self.version.is_none() || self.version != graph.version || self.rows != rows {
             self.version = None;
@@ -65,13 +56,14 @@ impl Lists {
             self.version = graph.version;
         }
         let address = |there: bool, array: &Array| if there { array.address() } else { 0 };
-        Ok(Places {
+        Ok(Inputs {
             starts: self.starts.address(),
             candidates: self.candidates.address(),
             shifts: address(self.shifted, &self.shifts),
             owners: address(self.owned_by, &self.owners),
             structure: self.structure.address(),
             structures: self.structures.address(),
+            ..Inputs::default()
         })
     }
 

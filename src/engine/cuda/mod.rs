@@ -20,7 +20,7 @@ mod weights;
 use std::sync::Arc;
 
 pub use compiler::compile;
-pub use device::{Device, Kernel, Launch, Limits};
+pub use device::{Batch, Device, Kernel, Launch, Limits};
 pub use driver::Gpu;
 pub use system::System;
 pub use tuning::Tuning;
@@ -145,6 +145,16 @@ impl Workspace {
             results: array(),
         }
     }
+
+    /// Brings the rows of the embedding to the device if others are there.
+    fn set_types(&mut self, types: &[u32]) -> Result<()> {
+        if self.kinds != types {
+            self.kinds.clear();
+            self.types.set(types)?;
+            self.kinds.extend_from_slice(types);
+        }
+        Ok(())
+    }
 }
 
 impl<T: CudaReal> CudaEngine<T> {
@@ -218,6 +228,7 @@ impl<T: CudaReal> CudaEngine<T> {
         let number = self.device.load(
             &text,
             &[
+                (Kernel::Start, 0),
                 (Kernel::Geometry, tuning.geometry_shared() as u32),
                 (Kernel::Receive, rows),
                 (Kernel::Send, rows),
@@ -225,6 +236,8 @@ impl<T: CudaReal> CudaEngine<T> {
                 (Kernel::Update, dense as u32),
                 (Kernel::Descend, dense as u32),
                 (Kernel::Readout, readout as u32),
+                (Kernel::Collect, 0),
+                (Kernel::Total, 0),
             ],
         )?;
         let program = Program { number, tuning };
@@ -307,10 +320,10 @@ impl<T: CudaReal> Engine for CudaEngine<T> {
         &mut self,
         graph: &Graph,
         wanted: Wanted,
-        mut exchange: Option<&mut dyn Exchange>,
+        exchange: Option<&mut dyn Exchange>,
         results: &mut Results,
     ) -> Result<()> {
         results.reset(graph, wanted);
-        self.compute_in(graph, wanted, &mut exchange, results)
+        self.compute_in(graph, wanted, exchange, results)
     }
 }

@@ -1,8 +1,6 @@
 //! The way through the network and back, launch by launch.
 
-use std::sync::Arc;
-
-use super::device::{Device, Kernel, Launch};
+use super::device::{Batch, Kernel, Launch, words_of};
 use super::system::System;
 use super::tuning::{Regime, Tuning};
 use super::{CudaEngine, CudaReal, Program};
@@ -10,59 +8,111 @@ use crate::engine::{Exchange, Graph, Results, Rows, Wanted, network as network_o
 use crate::{Error, Result};
 
 const WARP: usize = 32;
+/// Bytes of an `Edge` in `kernels/base.cuh`.
+const EDGE: usize = 16;
+
+/// How much there is of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Atoms with features.
+    pub rows: usize,
+    pub owned: usize,
+    pub structures: usize,
+    /// Pairs that there is to be room for.
+    pub pairs: usize,
+}
+
+/// Addresses of what a call is about, zero for what it does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Inputs {
+    pub positions: u64,
+    pub types: u64,
+    pub structure: u64,
+    pub structures: u64,
+    pub cells: u64,
+    pub starts: u64,
+    pub candidates: u64,
+    pub shifts: u64,
+    pub owners: u64,
+}
 
 impl<T: CudaReal> CudaEngine<T> {
     pub(super) fn compute_in(
         &mut self,
         graph: &Graph,
         wanted: Wanted,
-        exchange: &mut Option<&mut dyn Exchange>,
+        exchange: Option<&mut dyn Exchange>,
         results: &mut Results,
     ) -> Result<()> {
-        let virials = wanted.virials || wanted.atom_virials;
-        let program = self.program(Regime::of(graph.feature_rows(), self.limits))?;
-        let system = self.place(graph, &program.tuning, wanted.gradients(), virials)?;
-        let structures = graph.structures.len() - 1;
-        let blocks = network_of(&self.model)?.description.blocks;
-        let run = Run {
-            device: self.device.clone(),
+        let (inputs, shape) = self.inputs(graph)?;
+        let mut run = self.run(&inputs, shape, wanted)?;
+        self.step(&mut run, wanted, exchange)?;
+        self.device.run(&run.batch)?;
+        self.fetch(shape, &run.system, wanted, results)
+    }
+
+    /// Everything that the launches of a call need, and none of them yet.
+    pub(super) fn run(&mut self, inputs: &Inputs, shape: Shape, wanted: Wanted) -> Result<Run> {
+        let program = self.program(Regime::of(shape.rows, self.limits))?;
+        let system = self.place(inputs, shape, &program.tuning, wanted)?;
+        let mut batch = Batch::default();
+        batch.with(&words_of(&system));
+        Ok(Run {
             program,
+            shape,
             system,
-        };
-        let starting = system.rows as usize * program.tuning.start_columns();
-        run.elements(Kernel::Start, starting.max(1))?;
-        run.rows(Kernel::Geometry, system.rows, 0)?;
+            batch,
+        })
+    }
+
+    /// Adds the way through the network, and back if gradients are wanted; only an exchange starts anything.
+    pub(super) fn step(
+        &mut self,
+        run: &mut Run,
+        wanted: Wanted,
+        mut exchange: Option<&mut dyn Exchange>,
+    ) -> Result<()> {
+        let Shape {
+            rows,
+            owned,
+            structures,
+            ..
+        } = run.shape;
+        let blocks = network_of(&self.model)?.description.blocks;
+        let starting = rows * run.program.tuning.start_columns();
+        run.elements(Kernel::Start, starting.max(1));
+        run.rows(Kernel::Geometry, rows, 0);
         for block in 0..blocks {
-            run.rows(Kernel::Receive, system.owned, block)?;
-            run.dense(Kernel::Update, block)?;
+            run.rows(Kernel::Receive, owned, block);
+            run.dense(Kernel::Update, block);
             if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
-                let first = (block + 1) * graph.feature_rows() * self.recipe.widths.filters;
-                self.exchange(false, first, graph, |rows, width| {
+                let first = (block + 1) * rows * self.recipe.widths.filters;
+                self.exchange(run, false, first, |rows, width| {
                     exchange.forward(rows, width)
                 })?;
             }
         }
-        run.dense(Kernel::Readout, usize::from(wanted.gradients()))?;
+        run.dense(Kernel::Readout, usize::from(wanted.gradients()));
         if wanted.gradients() {
-            self.backward(&run, graph, (blocks, virials), exchange)?;
+            let virials = run.system.virials != 0;
+            self.backward(run, (blocks, virials), exchange)?;
             let width = if virials { 6 } else { 3 };
-            run.elements(Kernel::Collect, system.rows as usize * width)?;
+            run.elements(Kernel::Collect, rows * width);
         }
         run.launch(
             Kernel::Total,
             (structures as u32, 1),
             (Tuning::TOTAL_THREADS, 0),
             structures,
-        )?;
-        self.fetch(graph, &system, wanted, results)
+        );
+        Ok(())
     }
 
     fn backward(
         &mut self,
-        run: &Run,
-        graph: &Graph,
+        run: &mut Run,
         (blocks, virials): (usize, bool),
-        exchange: &mut Option<&mut dyn Exchange>,
+        mut exchange: Option<&mut dyn Exchange>,
     ) -> Result<()> {
         let send = if virials {
             Kernel::SendVirials
@@ -70,31 +120,20 @@ impl<T: CudaReal> CudaEngine<T> {
             Kernel::Send
         };
         for block in (0..blocks).rev() {
-            run.rows(send, run.system.rows, block)?;
+            run.rows(send, run.shape.rows, block);
             // x⁰ does not depend on positions: nothing further down needs a gradient.
             if block > 0 {
-                if let Some(exchange) = exchange {
-                    self.exchange(true, 0, graph, |rows, width| exchange.reverse(rows, width))?;
+                if let Some(exchange) = &mut exchange {
+                    self.exchange(run, true, 0, |rows, width| exchange.reverse(rows, width))?;
                 }
-                run.dense(Kernel::Descend, block)?;
+                run.dense(Kernel::Descend, block);
             }
         }
         Ok(())
     }
 
-    /// Sizes the arrays and brings to the device what the graph has.
-    fn place(
-        &mut self,
-        graph: &Graph,
-        tuning: &Tuning,
-        gradients: bool,
-        virials: bool,
-    ) -> Result<System> {
-        let network = network_of(&self.model)?;
-        let (rows, owned) = (graph.feature_rows(), graph.owned);
-        let blocks = network.description.blocks;
-        let widths = self.recipe.widths;
-        let slices = tuning.slices();
+    /// Brings to the device what the graph has.
+    fn inputs(&mut self, graph: &Graph) -> Result<(Inputs, Shape)> {
         if graph.positions.len() > u32::MAX as usize / 4 {
             return Err(Error::unsupported(format!(
                 "device cuda: {} atoms in one call; use device cpu",
@@ -103,31 +142,58 @@ impl<T: CudaReal> CudaEngine<T> {
         }
         let work = &mut self.work;
         let lists = work.lists.update(graph)?;
-        let pairs = work.lists.pairs();
-        let backward = |length: usize| if gradients { length } else { 0 };
-        // Sizes of `Edge` and `Arm` in kernels/base.cuh.
-        let (edge, arm) = (16, 4 * size_of::<T>());
-        let sections = Sections::new(graph, slices, (gradients, virials));
-        let results = work.results.reserve::<f64>(sections.end)?;
-        let section = |first: usize| results + (first * size_of::<f64>()) as u64;
-        if work.kinds != graph.types {
-            work.kinds.clear();
-            work.types.set(graph.types)?;
-            work.kinds.extend_from_slice(graph.types);
-        }
-        let system = System {
+        work.set_types(graph.types)?;
+        let inputs = Inputs {
             positions: work.positions.set(graph.positions)?,
             types: work.types.address(),
-            structure: lists.structure,
-            structures: lists.structures,
             cells: match graph.images {
                 Some(images) if lists.shifts != 0 => work.cells.set(images.cells)?,
                 _ => 0,
             },
-            starts: lists.starts,
-            candidates: lists.candidates,
-            shifts: lists.shifts,
-            owners: lists.owners,
+            ..lists
+        };
+        let shape = Shape {
+            rows: graph.feature_rows(),
+            owned: graph.owned,
+            structures: graph.structures.len() - 1,
+            pairs: work.lists.pairs(),
+        };
+        Ok((inputs, shape))
+    }
+
+    /// Sizes the arrays.
+    fn place(
+        &mut self,
+        inputs: &Inputs,
+        shape: Shape,
+        tuning: &Tuning,
+        wanted: Wanted,
+    ) -> Result<System> {
+        let network = network_of(&self.model)?;
+        let Shape {
+            rows, owned, pairs, ..
+        } = shape;
+        let blocks = network.description.blocks;
+        let widths = self.recipe.widths;
+        let slices = tuning.slices();
+        let (gradients, virials) = (wanted.gradients(), wanted.virials || wanted.atom_virials);
+        let work = &mut self.work;
+        let backward = |length: usize| if gradients { length } else { 0 };
+        // Of an `Edge` and an `Arm` in kernels/base.cuh.
+        let (edge, arm) = (EDGE, 4 * size_of::<T>());
+        let sections = Sections::new(shape, slices, (gradients, virials));
+        let results = work.results.reserve::<f64>(sections.end)?;
+        let section = |first: usize| results + (first * size_of::<f64>()) as u64;
+        let system = System {
+            positions: inputs.positions,
+            types: inputs.types,
+            structure: inputs.structure,
+            structures: inputs.structures,
+            cells: inputs.cells,
+            starts: inputs.starts,
+            candidates: inputs.candidates,
+            shifts: inputs.shifts,
+            owners: inputs.owners,
             weights: work.weights.address(),
             tables: work.tables.address(),
             scales: work.scales.address(),
@@ -169,26 +235,26 @@ impl<T: CudaReal> CudaEngine<T> {
     /// Lets a host exchange rows of y, from number `first` on, or of m; they are padded here and are not there.
     fn exchange(
         &mut self,
+        run: &mut Run,
         back: bool,
         first: usize,
-        graph: &Graph,
         exchange: impl FnOnce(Rows, usize) -> Result<()>,
     ) -> Result<()> {
+        self.device.run(&run.batch)?;
+        run.batch.clear();
+        let count = run.shape.rows;
         let filters = network_of(&self.model)?.description.filters;
         let stride = self.recipe.widths.filters;
         let array = if back { &self.work.m } else { &self.work.y };
         let rows = &mut self.exchanged;
-        rows.resize(graph.feature_rows() * stride, T::default());
+        rows.resize(count * stride, T::default());
         array.get_from(first, rows)?;
         // In place, to the front and back again: a row never overtakes the one it is moved past.
-        for row in 1..graph.feature_rows() {
+        for row in 1..count {
             rows.copy_within(row * stride..row * stride + filters, row * filters);
         }
-        exchange(
-            T::rows(&mut rows[..graph.feature_rows() * filters]),
-            filters,
-        )?;
-        for row in (0..graph.feature_rows()).rev() {
+        exchange(T::rows(&mut rows[..count * filters]), filters)?;
+        for row in (0..count).rev() {
             rows.copy_within(row * filters..(row + 1) * filters, row * stride);
             rows[row * stride + filters..(row + 1) * stride].fill(T::default());
         }
@@ -196,15 +262,20 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 
     /// Brings back what was wanted.
-    fn fetch(
+    pub(super) fn fetch(
         &mut self,
-        graph: &Graph,
+        shape: Shape,
         system: &System,
         wanted: Wanted,
         results: &mut Results,
     ) -> Result<()> {
-        let rows = graph.feature_rows();
-        let sections = Sections::new(graph, 1, (wanted.gradients(), system.virials != 0));
+        let Shape {
+            rows,
+            owned,
+            structures,
+            ..
+        } = shape;
+        let sections = Sections::new(shape, 1, (wanted.gradients(), system.virials != 0));
         let found = &mut self.fetched;
         // In one copy: all but virials of atoms, which begin behind the forces' other slices.
         found.resize(sections.virials, 0.0);
@@ -218,13 +289,12 @@ impl<T: CudaReal> CudaEngine<T> {
             )));
         }
         let section = |first: usize, length: usize| &found[first..first + length];
-        let structures = graph.structures.len() - 1;
         results
             .energies
             .copy_from_slice(section(sections.energies, structures));
         results
             .atom_energies
-            .copy_from_slice(section(sections.atom_energies, graph.owned));
+            .copy_from_slice(section(sections.atom_energies, owned));
         if wanted.forces {
             let forces = section(sections.forces, 3 * rows).as_chunks().0;
             results.forces[..rows].copy_from_slice(forces);
@@ -254,11 +324,11 @@ struct Sections {
 }
 
 impl Sections {
-    fn new(graph: &Graph, slices: usize, (gradients, virials): (bool, bool)) -> Self {
-        let structures = graph.structures.len() - 1;
+    fn new(shape: Shape, slices: usize, (gradients, virials): (bool, bool)) -> Self {
+        let structures = shape.structures;
         let each = |width: usize, wanted: bool| {
             if wanted {
-                width * slices * graph.feature_rows()
+                width * slices * shape.rows
             } else {
                 0
             }
@@ -266,7 +336,7 @@ impl Sections {
         let energies = 1;
         let structure_virials = energies + structures;
         let atom_energies = structure_virials + 6 * structures;
-        let forces = atom_energies + graph.owned;
+        let forces = atom_energies + shape.owned;
         let virials_at = forces + each(3, gradients);
         Self {
             energies,
@@ -280,15 +350,16 @@ impl Sections {
 }
 
 /// The launches of one call.
-struct Run {
-    device: Arc<dyn Device>,
+pub(super) struct Run {
     program: Program,
-    system: System,
+    shape: Shape,
+    pub system: System,
+    pub batch: Batch,
 }
 
 impl Run {
     /// A warp, or a few lanes, or several of them, a row and slice.
-    fn rows(&self, kernel: Kernel, rows: u32, block: usize) -> Result<()> {
+    fn rows(&mut self, kernel: Kernel, rows: usize, block: usize) {
         let tuning = &self.program.tuning;
         let (threads, lanes, slices, shared) = if kernel == Kernel::Geometry {
             (tuning.geometry_threads, WARP, 1, tuning.geometry_shared())
@@ -305,12 +376,12 @@ impl Run {
                 tuning.row_shared(),
             )
         };
-        let grid = (rows.div_ceil((threads / lanes) as u32), slices as u32);
-        self.launch(kernel, grid, (threads, shared), block)
+        let grid = (rows.div_ceil(threads / lanes) as u32, slices as u32);
+        self.launch(kernel, grid, (threads, shared), block);
     }
 
     /// A team a few owned rows.
-    fn dense(&self, kernel: Kernel, block: usize) -> Result<()> {
+    fn dense(&mut self, kernel: Kernel, block: usize) {
         let tuning = &self.program.tuning;
         let rows = tuning.dense_threads / tuning.dense_team * tuning.dense_rows;
         let (blocks, readout) = tuning.dense_shared();
@@ -319,26 +390,23 @@ impl Run {
         } else {
             blocks
         };
-        let grid = (self.system.owned.div_ceil(rows as u32), 1);
-        self.launch(kernel, grid, (tuning.dense_threads, shared), block)
+        let grid = (self.shape.owned.div_ceil(rows) as u32, 1);
+        self.launch(kernel, grid, (tuning.dense_threads, shared), block);
     }
 
     /// A thread an element.
-    fn elements(&self, kernel: Kernel, elements: usize) -> Result<()> {
+    fn elements(&mut self, kernel: Kernel, elements: usize) {
         let grid = (elements.div_ceil(Tuning::START_THREADS) as u32, 1);
-        self.launch(kernel, grid, (Tuning::START_THREADS, 0), 0)
+        self.launch(kernel, grid, (Tuning::START_THREADS, 0), 0);
     }
 
     fn launch(
-        &self,
+        &mut self,
         kernel: Kernel,
         grid: (u32, u32),
         (threads, shared): (usize, usize),
         block: usize,
-    ) -> Result<()> {
-        if grid.0 == 0 {
-            return Ok(());
-        }
+    ) {
         let launch = Launch {
             program: self.program.number,
             kernel,
@@ -346,7 +414,7 @@ impl Run {
             threads: threads as u32,
             shared: shared as u32,
         };
-        self.device.launch(launch, &self.system, block as u32)
+        self.batch.add(launch, block as u32);
     }
 }
 

@@ -183,7 +183,7 @@ pub(super) fn source(
             $(file($name, include_str!(concat!("../../../kernels/", $name)));)*
         };
     }
-    files!("base.cuh");
+    files!("launch.cuh", "base.cuh");
     file(
         "model",
         &format!(

@@ -1,5 +1,7 @@
 //! The arrays of a potential as kernels see them.
 
+use super::device::Plain;
+
 /// Mirrors `System` in `kernels/base.cuh`, where every member is explained. Those of 64 bits are addresses.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,3 +39,6 @@ pub struct System {
     pub rows: u32,
     pub owned: u32,
 }
+
+// SAFETY: numbers, those of 64 bits first and an even number of those of 32, so that nothing is between them.
+unsafe impl Plain for System {}
