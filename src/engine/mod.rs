@@ -46,7 +46,7 @@ pub struct Images<'a> {
 
 impl Graph<'_> {
     /// The vector from receiver `i`, of structure `structure`, to the sender of pair `pair`.
-    #[inline]
+    #[inline(always)]
     pub fn vector(&self, structure: usize, i: usize, pair: usize) -> [f64; 3] {
         let (from, to) = (
             self.positions[i],

@@ -7,7 +7,8 @@ use rayon::ThreadPool;
 
 use super::parts::Part;
 use super::per_thread::PerThread;
-use super::rows::{Array, Rows, for_each_row, for_each_task};
+use super::ragged::{Patches, Ragged};
+use super::rows::{Array, for_each_row, for_each_task};
 use super::search::Search;
 use super::segments::{Segment, for_each_segment, segments};
 use crate::engine::Graph;
@@ -26,6 +27,11 @@ pub(super) struct Edge<T> {
     pub interval: u32,
     /// Position in the interval.
     pub t: T,
+}
+
+/// What forces need of a pair, which is not read before the gradients of all blocks are there.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Arm<T> {
     /// What takes a derivative by t, or by r where there are no tables, to one along `vector`: dt/dr / r, or 1 / r.
     pub scale: T,
     /// From the row's atom to the other.
@@ -38,15 +44,15 @@ pub(super) struct Edge<T> {
 /// that of a row's pairs depends on nothing but the positions.
 #[derive(Debug, Default)]
 pub(super) struct Sorter<T> {
-    found: Vec<Edge<T>>,
+    found: Vec<(Edge<T>, Arm<T>)>,
     ends: Vec<u32>,
 }
 
 impl<T: Real> Sorter<T> {
-    fn sort_into(&mut self, intervals: usize, out: &mut [Edge<T>]) {
+    fn sort_into(&mut self, intervals: usize, edges: &mut [Edge<T>], arms: &mut [Arm<T>]) {
         self.ends.clear();
         self.ends.resize(intervals + 1, 0);
-        for edge in &self.found {
+        for (edge, _) in &self.found {
             self.ends[edge.interval as usize + 1] += 1;
         }
         let mut end = 0;
@@ -55,9 +61,10 @@ impl<T: Real> Sorter<T> {
             *count = end;
         }
         // Each entry is now where its interval begins, and moves to its end.
-        for edge in &self.found {
+        for (edge, arm) in &self.found {
             let place = &mut self.ends[edge.interval as usize];
-            out[*place as usize] = *edge;
+            edges[*place as usize] = *edge;
+            arms[*place as usize] = *arm;
             *place += 1;
         }
     }
@@ -73,6 +80,7 @@ pub(super) struct Edges<T> {
     /// Number of pairs of a task or patch, at its first row.
     lengths: Vec<u32>,
     pairs: Vec<Edge<T>>,
+    arms: Vec<Arm<T>>,
     distances: Vec<f64>,
     /// For rows of ghosts: the owned atoms that hear them, as (owned atom, place in the host's list).
     heard_by: Vec<(u32, usize)>,
@@ -84,11 +92,22 @@ pub(super) struct Edges<T> {
 pub(super) struct TaskEdges<'a, T> {
     /// With tables by interval, else by row; then in the list's order.
     pub pairs: &'a [Edge<T>],
+    pub arms: &'a [Arm<T>],
     /// Their distances; kept only where filters are evaluated exactly.
     pub distances: &'a [f64],
 }
 
 impl<T: Real> Edges<T> {
+    /// As many rows of numbers as there are of pairs.
+    pub fn ragged<'a>(&'a self, data: &'a mut [T]) -> Ragged<'a, T> {
+        Ragged::new(data, &self.starts)
+    }
+
+    /// Number of pairs there is room for.
+    pub fn places(&self) -> usize {
+        self.pairs.len()
+    }
+
     /// How rows are worked on.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
@@ -111,6 +130,7 @@ impl<T: Real> Edges<T> {
                 true => &[],
                 false => &self.distances[range.clone()],
             },
+            arms: &self.arms[range.clone()],
             pairs: &self.pairs[range],
         }
     }
@@ -139,6 +159,7 @@ impl<T: Real> Edges<T> {
         let total = self.starts[rows];
         self.counts.resize(rows, 0);
         self.pairs.resize(total, Edge::default());
+        self.arms.resize(total, Arm::default());
         self.distances
             .resize(if spacing.is_some() { 0 } else { total }, 0.0);
 
@@ -158,34 +179,33 @@ impl<T: Real> Edges<T> {
         let arrays = (
             Array::new(&mut self.counts, 1),
             Array::new(&mut self.lengths, 1),
-            Ragged {
-                data: &mut self.pairs,
-                starts: &self.starts,
-            },
-            Ragged {
-                data: &mut self.distances,
-                starts: &self.starts,
-            },
+            Ragged::new(&mut self.pairs, &self.starts),
+            Ragged::new(&mut self.arms, &self.starts),
+            Ragged::new(&mut self.distances, &self.starts),
         );
         let take = |segment: &Segment, rows: Range<usize>, arrays: Arrays<T>| {
-            let (counts, lengths, mut pairs, mut distances) = arrays;
-            let (pairs, distances) = (pairs.rows(rows.len()), distances.rows(rows.len()));
+            let (counts, lengths, mut pairs, mut arms, mut distances) = arrays;
+            let (pairs, arms, distances) = (
+                pairs.rows(rows.len()),
+                arms.rows(rows.len()),
+                distances.rows(rows.len()),
+            );
             let mut sorter = sorters.get();
             sorter.found.clear();
             search.rows(segment, rows, counts.data, distances, &mut sorter.found);
             match spacing {
-                Some(spacing) => sorter.sort_into(spacing.intervals(), pairs),
-                None => pairs[..sorter.found.len()].copy_from_slice(&sorter.found),
+                Some(spacing) => sorter.sort_into(spacing.intervals(), pairs, arms),
+                None => {
+                    for (at, &(edge, arm)) in sorter.found.iter().enumerate() {
+                        (pairs[at], arms[at]) = (edge, arm);
+                    }
+                }
             }
             lengths.data[0] = sorter.found.len() as u32;
         };
         for_each_segment(&self.segments, arrays, |segment, arrays| {
             if segment.mutual {
-                let patches = Patches {
-                    segment,
-                    first: 0,
-                    rows: arrays,
-                };
+                let patches = Patches::new(segment, arrays);
                 for_each_row(pool, segment.patches(), patches, |patch, one| {
                     take(segment, segment.patch(patch), one.rows);
                 });
@@ -241,69 +261,11 @@ impl<T: Real> Edges<T> {
     }
 }
 
-/// Counts of rows; lengths of tasks; pairs; distances.
+/// Counts of rows; lengths of tasks; pairs; their arms; distances.
 type Arrays<'a, T> = (
     Array<'a, u32>,
     Array<'a, u32>,
     Ragged<'a, Edge<T>>,
+    Ragged<'a, Arm<T>>,
     Ragged<'a, f64>,
 );
-
-/// Arrays that are divided between the patches of a segment.
-struct Patches<'a, R> {
-    segment: &'a Segment,
-    /// The first patch here.
-    first: usize,
-    rows: R,
-}
-
-impl<R: Rows> Rows for Patches<'_, R> {
-    fn split(self, patches: usize) -> (Self, Self) {
-        let Self {
-            segment,
-            first,
-            rows,
-        } = self;
-        let middle = first + patches;
-        let bound = segment.patch(middle).start - segment.patch(first).start;
-        let (left, right) = rows.split(bound);
-        let part = |first, rows| Self {
-            segment,
-            first,
-            rows,
-        };
-        (part(first, left), part(middle, right))
-    }
-}
-
-/// Rows of different lengths: those of `data` from the one that begins at `starts[0]` on.
-struct Ragged<'a, T> {
-    data: &'a mut [T],
-    starts: &'a [usize],
-}
-
-impl<T> Ragged<'_, T> {
-    /// `count` rows; empty if nothing is kept.
-    fn rows(&mut self, count: usize) -> &mut [T] {
-        let length = self.starts[count] - self.starts[0];
-        let length = length.min(self.data.len());
-        &mut self.data[..length]
-    }
-}
-
-impl<T: Send> Rows for Ragged<'_, T> {
-    fn split(self, row: usize) -> (Self, Self) {
-        let middle = (self.starts[row] - self.starts[0]).min(self.data.len());
-        let (left, right) = self.data.split_at_mut(middle);
-        (
-            Ragged {
-                data: left,
-                starts: self.starts,
-            },
-            Ragged {
-                data: right,
-                starts: &self.starts[row..],
-            },
-        )
-    }
-}

@@ -5,6 +5,7 @@ use rayon::ThreadPool;
 use super::edges::Edges;
 use super::kernels::{Features, Sender};
 use super::partial::Sums;
+use super::ragged::Patches;
 use super::rows::{Array, Rows, for_each_task};
 use super::segments::{Segment, for_each_segment};
 use super::tasks::{Receive, Send};
@@ -15,10 +16,12 @@ use super::{CpuEngine, CpuReal};
 pub(super) enum Terms<'a, T> {
     /// m = Σ y ∘ W.
     Messages { y: Features<'a, T> },
-    /// dE/dy = Σ g ∘ W, if there is a block below, and forces and, if they are wanted, virials.
+    /// dE/dy = Σ g ∘ W, if there is a block below, and gradients of pairs; if there is none, forces and, if they are wanted, virials.
     Gradients {
         y: Features<'a, T>,
         g: Features<'a, T>,
+        /// Whether there are blocks above, whose gradients of pairs are there already.
+        above: bool,
         below: bool,
         virials: bool,
     },
@@ -26,32 +29,37 @@ pub(super) enum Terms<'a, T> {
 
 impl<T: CpuReal> CpuEngine<T> {
     /// Sums `terms` of `block` for the rows of `segments` into `sums`, replacing what is in the first of them, or keeping it for the
-    /// task alone if that is empty, and adding to the others; and calls `then(first row, number of rows, their sums, their part of others)` for every task.
+    /// task alone if that is empty, and adding to the others; gradients of pairs are added to `slopes`. Calls `then(first row, number of rows, their sums, their part of others)` for every task.
     pub(super) fn gather<R: Rows>(
         &self,
         (pool, block): (Option<&ThreadPool>, usize),
         edges: &Edges<T>,
         segments: &[Segment],
         terms: Terms<T>,
-        (sums, others): (Sums<T>, R),
+        (sums, slopes, others): (Sums<T>, &mut [T], R),
         then: impl Fn(usize, usize, &mut [T], R) + Sync,
     ) {
         let (kept, stride) = (!sums.0.data.is_empty(), sums.0.stride);
-        for_each_segment(segments, (sums, others), |segment, arrays| {
+        let arrays = (sums, edges.ragged(slopes), others);
+        for_each_segment(segments, arrays, |segment, (sums, mut slopes, others)| {
             let start = segment.rows.start;
             let mut partial = self.partial.get();
             if segment.mutual {
-                partial.fill(pool, segment, terms.widths(stride), |patch, sums| {
-                    let first = segment.patch(patch).start;
-                    self.add::<true>(block, edges, first, terms.from(start), sums);
+                let slopes = Patches::new(segment, slopes.take());
+                let widths = terms.widths(stride);
+                partial.fill(pool, segment, widths, slopes, |patch, sums, mut slopes| {
+                    let rows = segment.patch(patch);
+                    let slopes = slopes.rows.rows(rows.len());
+                    let terms = terms.from(start);
+                    self.add::<true>(block, edges, rows.start, terms, sums, slopes);
                 });
             }
             let partial = &*partial;
             for_each_task(
                 pool,
                 segment.rows.len(),
-                arrays,
-                |first, count, ((m, forces, virials), others)| {
+                (sums, slopes, others),
+                |first, count, ((m, forces, virials), mut slopes, others)| {
                     let mut own = self.messages.get();
                     let m = if kept {
                         m
@@ -64,7 +72,8 @@ impl<T: CpuReal> CpuEngine<T> {
                         partial.total(first, count, &mut sums);
                     } else {
                         sums.0.data[..count * stride].fill(T::default());
-                        self.add::<false>(block, edges, start + first, terms, &mut sums);
+                        let slopes = slopes.rows(count);
+                        self.add::<false>(block, edges, start + first, terms, &mut sums, slopes);
                     }
                     then(start + first, count, sums.0.data, others);
                 },
@@ -80,17 +89,23 @@ impl<T: CpuReal> CpuEngine<T> {
         first: usize,
         terms: Terms<T>,
         (sums, forces, virials): &mut Sums<T>,
+        slopes: &mut [T],
     ) {
         let edges = edges.of(first);
         match terms {
             Terms::Messages { y } => {
                 self.over_pairs(block, edges, Receive::<T, MUTUAL> { y, m: sums });
             }
-            Terms::Gradients { y, g, below, .. } => {
+            Terms::Gradients {
+                y, g, above, below, ..
+            } => {
                 let first = if MUTUAL { 0 } else { first };
                 let task = Send::<T, MUTUAL> {
                     sender: Sender { y, g, first },
+                    above,
                     below,
+                    slopes: &mut slopes[..edges.pairs.len()],
+                    arms: edges.arms,
                     y_gradient: sums,
                     forces,
                     virials,
@@ -107,7 +122,7 @@ impl<T: CpuReal> Terms<'_, T> {
         match *self {
             Self::Messages { .. } => (stride, false, false),
             Self::Gradients { below, virials, .. } => {
-                (if below { stride } else { 0 }, true, virials)
+                (if below { stride } else { 0 }, !below, !below && virials)
             }
         }
     }
@@ -119,11 +134,13 @@ impl<T: CpuReal> Terms<'_, T> {
             Self::Gradients {
                 y,
                 g,
+                above,
                 below,
                 virials,
             } => Self::Gradients {
                 y: y.from(start),
                 g: g.from(start),
+                above,
                 below,
                 virials,
             },

@@ -13,6 +13,7 @@ mod partial;
 mod parts;
 mod passes;
 mod per_thread;
+mod ragged;
 mod readout;
 mod rows;
 mod search;
@@ -121,6 +122,8 @@ struct Workspace<T> {
     gradient: Aligned<T>,
     /// dE/dm of this block and the one below, all rows.
     g: [Aligned<T>; 2],
+    /// dE/dt of pairs, summed over blocks.
+    slopes: Vec<T>,
     /// Rows for an exchange, without their padding.
     compact: Vec<T>,
     forces: Vec<[f64; 3]>,

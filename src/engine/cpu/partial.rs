@@ -2,7 +2,7 @@
 
 use rayon::ThreadPool;
 
-use super::rows::{Array, for_each_row};
+use super::rows::{Array, Rows, for_each_row};
 use super::segments::Segment;
 use crate::simd::{Aligned, Real};
 
@@ -21,13 +21,14 @@ pub(super) struct Partial<T> {
 pub(super) type Sums<'a, T> = (Array<'a, T>, Array<'a, [f64; 3]>, Array<'a, [f64; 9]>);
 
 impl<T: Real> Partial<T> {
-    /// Lets `add` add to the rows of each patch of `segment`, which begin as zeros.
-    pub fn fill(
+    /// Lets `add` add to the rows of each patch of `segment`, which begin as zeros, and work on the patch's part of `others`.
+    pub fn fill<R: Rows>(
         &mut self,
         pool: Option<&ThreadPool>,
         segment: &Segment,
         (stride, forces, virials): (usize, bool, bool),
-        add: impl Fn(usize, &mut Sums<T>) + Sync,
+        others: R,
+        add: impl Fn(usize, &mut Sums<T>, R) + Sync,
     ) {
         let (rows, patches) = (segment.rows.len(), segment.patches());
         let number = |wanted| if wanted { rows } else { 0 };
@@ -39,12 +40,13 @@ impl<T: Real> Partial<T> {
             Array::new(&mut self.sums, rows * stride),
             Array::new(&mut self.forces, number(forces)),
             Array::new(&mut self.virials, number(virials)),
+            others,
         );
         for_each_row(
             pool,
             patches,
             arrays,
-            |patch, (mut sums, mut forces, mut virials)| {
+            |patch, (mut sums, mut forces, mut virials, others)| {
                 let mut own = (
                     Array::new(sums.row(0), stride),
                     Array::new(forces.row(0), 1),
@@ -53,7 +55,7 @@ impl<T: Real> Partial<T> {
                 own.0.data.fill(T::default());
                 own.1.data.fill([0.0; 3]);
                 own.2.data.fill([0.0; 9]);
-                add(patch, &mut own);
+                add(patch, &mut own, others);
             },
         );
     }

@@ -72,6 +72,7 @@ impl<T: CpuReal> CpuEngine<T> {
         if wanted.gradients() {
             work.forces.clear();
             work.forces.resize(part.rows.len(), [0.0; 3]);
+            work.slopes.resize(work.edges.places(), T::default());
             work.virials.clear();
             let virials = wanted.virials || wanted.atom_virials;
             work.virials
@@ -150,7 +151,7 @@ impl<T: CpuReal> CpuEngine<T> {
             edges,
             edges.owned(run.part),
             Terms::Messages { y },
-            (sums, others),
+            (sums, &mut [], others),
             |first, count, m, (z, x, y_next)| {
                 if mean {
                     average(edges, first, count, &mut Array::new(m, stride));
@@ -306,9 +307,11 @@ impl<T: CpuReal> CpuEngine<T> {
         );
         let edges = &work.edges;
         let virials = !work.virials.is_empty();
+        let slopes = &mut work.slopes[..];
         let terms = Terms::Gradients {
             y,
             g,
+            above: block + 1 < network.description.blocks,
             below,
             virials,
         };
@@ -324,7 +327,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 edges,
                 edges.segments(),
                 terms,
-                (sums, ()),
+                (sums, slopes, ()),
                 |_, _, _, ()| {},
             );
             return Ok(());
@@ -349,7 +352,8 @@ impl<T: CpuReal> CpuEngine<T> {
         );
         let Some(exchange) = exchange else {
             // Without an exchange and with a block below, ghosts are folded: they have no rows.
-            self.gather(passes, edges, edges.segments(), terms, (sums, owned), dense);
+            let arrays = (sums, slopes, owned);
+            self.gather(passes, edges, edges.segments(), terms, arrays, dense);
             return Ok(());
         };
         // The dense part waits for what other domains give back.
@@ -358,7 +362,7 @@ impl<T: CpuReal> CpuEngine<T> {
             edges,
             edges.segments(),
             terms,
-            (sums, ()),
+            (sums, slopes, ()),
             |_, _, _, ()| {},
         );
         exchange_rows(

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::edges::Edge;
+use super::edges::{Arm, Edge};
 use super::segments::{Segment, stands_in};
 use crate::engine::Graph;
 use crate::filter::{Place, Spacing};
@@ -33,7 +33,7 @@ impl Search<'_> {
         rows: Range<usize>,
         counts: &mut [u32],
         distances: &mut [f64],
-        found: &mut Vec<Edge<T>>,
+        found: &mut Vec<(Edge<T>, Arm<T>)>,
     ) {
         let graph = self.graph;
         let mut structure = graph
@@ -91,7 +91,7 @@ impl Search<'_> {
         other: usize,
         vector: [f64; 3],
         distances: &mut [f64],
-        found: &mut Vec<Edge<T>>,
+        found: &mut Vec<(Edge<T>, Arm<T>)>,
     ) -> bool {
         let r2 = length2(vector);
         if r2 >= self.cutoff2 {
@@ -108,14 +108,17 @@ impl Search<'_> {
                 (Place::default(), 1.0 / r)
             }
         };
-        found.push(Edge {
+        let edge = Edge {
             row: row as u32,
             other: other as u32,
             interval: place.interval as u32,
             t: T::from_f64(place.t),
+        };
+        let arm = Arm {
             scale: T::from_f64(scale),
             vector: vector.map(T::from_f64),
-        });
+        };
+        found.push((edge, arm));
         r > 0.0
     }
 }

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::edges::{Edge, TaskEdges};
+use super::edges::{Arm, Edge, TaskEdges};
 use super::kernels::{Coefficients, Features, Filter, Sender, receive, send};
 use super::rows::Array;
 use crate::filter::{Tile, TileFilter};
@@ -17,8 +17,8 @@ const TABLE_PAIRS: usize = 512;
 pub(super) trait PairTask<T: Real> {
     /// Whether dW/dr is needed.
     const SLOPES: bool;
-    /// Works on some of the pairs, at most [`TABLE_PAIRS`].
-    fn pairs<S: Simd>(&mut self, simd: S, edges: &[Edge<T>], filter: Filter<T>);
+    /// Works on some of the pairs, from the task's pair `at` on.
+    fn pairs<S: Simd>(&mut self, simd: S, at: usize, edges: &[Edge<T>], filter: Filter<T>);
 }
 
 pub(super) struct TableTask<'a, T, P> {
@@ -32,8 +32,9 @@ impl<T: Real, P: PairTask<T>> WithSimd for TableTask<'_, T, P> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        for edges in self.edges.pairs.chunks(TABLE_PAIRS) {
-            self.task.pairs(simd, edges, Filter::Table(self.table));
+        for (chunk, edges) in self.edges.pairs.chunks(TABLE_PAIRS).enumerate() {
+            let at = chunk * TABLE_PAIRS;
+            self.task.pairs(simd, at, edges, Filter::Table(self.table));
         }
     }
 }
@@ -51,10 +52,11 @@ impl<T: Real, P: PairTask<T>> WithSimd for TileTask<'_, T, P> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let tiles = self.edges.pairs.chunks(TILE_PAIRS);
-        for (edges, distances) in tiles.zip(self.edges.distances.chunks(TILE_PAIRS)) {
+        let distances = self.edges.distances.chunks(TILE_PAIRS);
+        for (chunk, (edges, distances)) in tiles.zip(distances).enumerate() {
             self.filter.evaluate(distances, P::SLOPES, self.tile);
             let filter = Filter::Tile(&self.tile.value, &self.tile.slope, self.filter.stride());
-            self.task.pairs(simd, edges, filter);
+            self.task.pairs(simd, chunk * TILE_PAIRS, edges, filter);
         }
     }
 }
@@ -69,16 +71,20 @@ impl<T: Real, const MUTUAL: bool> PairTask<T> for Receive<'_, '_, T, MUTUAL> {
     const SLOPES: bool = false;
 
     #[inline(always)]
-    fn pairs<S: Simd>(&mut self, simd: S, edges: &[Edge<T>], filter: Filter<T>) {
+    fn pairs<S: Simd>(&mut self, simd: S, _: usize, edges: &[Edge<T>], filter: Filter<T>) {
         receive::<S, T, MUTUAL>(simd, edges, filter, self.y, self.m);
     }
 }
 
-/// dE/dy, forces and virials of a group of rows; if `MUTUAL`, of a segment.
+/// dE/dy and the gradients of pairs of a group of rows, and under the lowest block forces and virials; if `MUTUAL`, of a segment.
 pub(super) struct Send<'a, 'b, T, const MUTUAL: bool> {
     pub sender: Sender<'a, T>,
-    /// Whether dE/dy is needed.
+    /// Whether there are blocks above, and below.
+    pub above: bool,
     pub below: bool,
+    /// dE/dt (dE/dr for tiles) of the task's pairs, of this block and those above.
+    pub slopes: &'a mut [T],
+    pub arms: &'a [Arm<T>],
     pub y_gradient: &'a mut Array<'b, T>,
     pub forces: &'a mut Array<'b, [f64; 3]>,
     pub virials: &'a mut Array<'b, [f64; 9]>,
@@ -88,15 +94,21 @@ impl<T: Real, const MUTUAL: bool> PairTask<T> for Send<'_, '_, T, MUTUAL> {
     const SLOPES: bool = true;
 
     #[inline(always)]
-    fn pairs<S: Simd>(&mut self, simd: S, edges: &[Edge<T>], filter: Filter<T>) {
-        let mut slopes = [T::default(); TABLE_PAIRS];
-        let slopes = &mut slopes[..edges.len()];
+    fn pairs<S: Simd>(&mut self, simd: S, at: usize, edges: &[Edge<T>], filter: Filter<T>) {
+        let slopes = &mut self.slopes[at..at + edges.len()];
+        if !self.above {
+            slopes.fill(T::default());
+        }
         let y_gradient = self.below.then_some(&mut *self.y_gradient);
         send::<S, T, MUTUAL>(simd, edges, filter, &self.sender, y_gradient, slopes);
+        if self.below {
+            return;
+        }
         // Sums over pairs are kept in float64: they are short of digits in float32, and cost nothing here.
-        for (edge, slope) in edges.iter().zip(slopes) {
-            let vector = edge.vector.map(T::to_f64);
-            let scale = slope.to_f64() * edge.scale.to_f64();
+        for (pair, edge) in (at..).zip(edges) {
+            let Arm { scale, vector } = self.arms[pair];
+            let vector = vector.map(T::to_f64);
+            let scale = self.slopes[pair].to_f64() * scale.to_f64();
             self.add(edge.row, scale, vector);
             if MUTUAL && edge.row != edge.other {
                 self.add(edge.other, scale, vector.map(|x| -x));
