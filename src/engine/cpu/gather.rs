@@ -60,6 +60,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 segment.rows.len(),
                 (sums, slopes, others),
                 |first, count, ((m, forces, virials), mut slopes, others)| {
+                    others.fetch(count);
                     let mut own = self.messages.get();
                     let m = if kept {
                         m

@@ -334,7 +334,7 @@ impl<'a, T: Real> Sender<'a, T> {
 }
 
 /// How many pairs ahead of their use rows are fetched.
-const AHEAD: usize = 6;
+const AHEAD: usize = 24;
 
 /// The most numbers in the vectors of a chunk.
 const CHUNK: usize = 64;

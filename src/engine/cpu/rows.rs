@@ -2,6 +2,8 @@
 
 use rayon::ThreadPool;
 
+use crate::simd::fetch;
+
 /// The most rows a task works on. Tasks depend on the number of rows only, so that matrix products and the order of
 /// sums are the same whatever the number of threads.
 pub(super) const TASK_ROWS: usize = 20;
@@ -9,6 +11,9 @@ pub(super) const TASK_ROWS: usize = 20;
 /// Mutable arrays that can be divided at a row.
 pub(super) trait Rows: Send + Sized {
     fn split(self, row: usize) -> (Self, Self);
+
+    /// Has the first `rows` rows brought nearer, for use after something else.
+    fn fetch(&self, _rows: usize) {}
 }
 
 /// Rows of `stride` numbers, one after the other.
@@ -37,6 +42,12 @@ impl<T: Send> Rows for Array<'_, T> {
             Array::new(right, self.stride),
         )
     }
+
+    fn fetch(&self, rows: usize) {
+        let length = (rows * self.stride).min(self.data.len());
+        let line = (64 / size_of::<T>()).max(1);
+        self.data[..length].iter().step_by(line).for_each(fetch);
+    }
 }
 
 impl Rows for () {
@@ -53,6 +64,12 @@ macro_rules! rows_of_tuples {
                 let ($($name,)+) = self;
                 $(let $name = $name.split(row);)+
                 (($($name.0,)+), ($($name.1,)+))
+            }
+
+            #[allow(non_snake_case)]
+            fn fetch(&self, rows: usize) {
+                let ($($name,)+) = self;
+                $($name.fetch(rows);)+
             }
         }
     };
