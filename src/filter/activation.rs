@@ -1,7 +1,9 @@
 //! Activation functions and their derivatives.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::model::Activation;
-use crate::simd::Real;
+use crate::simd::{Real, has_fused};
 
 impl Activation {
     /// act(z)
@@ -29,36 +31,71 @@ impl Activation {
     }
 }
 
+/// Loops are written without branches, so that they become vector code, and with `FUSED` products and sums where that is one instruction.
 impl Activation {
-    /// act(z) for a row of z, in place; written without branches so that it becomes vector code.
+    /// act(z) for a row of z, in place.
     #[inline(always)]
-    pub fn apply<T: Real>(self, row: &mut [T]) {
+    pub fn apply<T: Real, const FUSED: bool>(self, row: &mut [T]) {
         match self {
-            Self::ShiftedSoftplus => row.iter_mut().for_each(|z| *z = shifted_softplus(*z).0),
-            Self::Tanh => row.iter_mut().for_each(|z| *z = tanh(*z).0),
-            Self::Silu => row.iter_mut().for_each(|z| *z = silu(*z).0),
+            Self::ShiftedSoftplus => row
+                .iter_mut()
+                .for_each(|z| *z = shifted_softplus::<T, FUSED>(*z).0),
+            Self::Tanh => row.iter_mut().for_each(|z| *z = tanh::<T, FUSED>(*z).0),
+            Self::Silu => row.iter_mut().for_each(|z| *z = silu::<T, FUSED>(*z).0),
         }
     }
 
     /// act(z) into `value`, and act′(z) in place of z, for the way back.
+    pub fn apply_keeping_slope<T: Real>(self, arch: Arch, z: &mut [T], value: &mut [T]) {
+        let activation = self;
+        arch.dispatch(KeepingSlope {
+            activation,
+            z,
+            value,
+        });
+    }
+
     #[inline(always)]
-    pub fn apply_keeping_slope<T: Real>(self, z: &mut [T], value: &mut [T]) {
+    fn keep_slope<T: Real, const FUSED: bool>(self, z: &mut [T], value: &mut [T]) {
         let rows = z.iter_mut().zip(value);
         match self {
-            Self::ShiftedSoftplus => rows.for_each(|(z, out)| (*out, *z) = shifted_softplus(*z)),
-            Self::Tanh => rows.for_each(|(z, out)| (*out, *z) = tanh(*z)),
-            Self::Silu => rows.for_each(|(z, out)| (*out, *z) = silu(*z)),
+            Self::ShiftedSoftplus => {
+                rows.for_each(|(z, out)| (*out, *z) = shifted_softplus::<T, FUSED>(*z))
+            }
+            Self::Tanh => rows.for_each(|(z, out)| (*out, *z) = tanh::<T, FUSED>(*z)),
+            Self::Silu => rows.for_each(|(z, out)| (*out, *z) = silu::<T, FUSED>(*z)),
         }
     }
 
     /// act(z) in place of z, and `row` of d/dr times act′(z) in place of d/dr.
     #[inline(always)]
-    pub fn apply_with_slope<T: Real>(self, z: &mut [T], slope: &mut [T]) {
+    pub fn apply_with_slope<T: Real, const FUSED: bool>(self, z: &mut [T], slope: &mut [T]) {
         let rows = z.iter_mut().zip(slope);
         match self {
-            Self::ShiftedSoftplus => rows.for_each(|(z, slope)| both(z, slope, shifted_softplus)),
-            Self::Tanh => rows.for_each(|(z, slope)| both(z, slope, tanh)),
-            Self::Silu => rows.for_each(|(z, slope)| both(z, slope, silu)),
+            Self::ShiftedSoftplus => {
+                rows.for_each(|(z, slope)| both(z, slope, shifted_softplus::<T, FUSED>))
+            }
+            Self::Tanh => rows.for_each(|(z, slope)| both(z, slope, tanh::<T, FUSED>)),
+            Self::Silu => rows.for_each(|(z, slope)| both(z, slope, silu::<T, FUSED>)),
+        }
+    }
+}
+
+struct KeepingSlope<'a, T> {
+    activation: Activation,
+    z: &'a mut [T],
+    value: &'a mut [T],
+}
+
+impl<T: Real> WithSimd for KeepingSlope<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        if has_fused::<S>() {
+            self.activation.keep_slope::<T, true>(self.z, self.value);
+        } else {
+            self.activation.keep_slope::<T, false>(self.z, self.value);
         }
     }
 }
@@ -72,20 +109,20 @@ fn both<T: Real>(z: &mut T, slope: &mut T, function: impl Fn(T) -> (T, T)) {
 
 /// (value, derivative), with e = e^{−|z|} so that nothing overflows.
 #[inline(always)]
-fn shifted_softplus<T: Real>(z: T) -> (T, T) {
-    let (one, zero) = (T::from_f64(1.0), T::default());
-    let e = negated(z.magnitude()).exp();
+fn shifted_softplus<T: Real, const FUSED: bool>(z: T) -> (T, T) {
+    let zero = T::default();
+    let e = negated(z.magnitude()).exp::<FUSED>();
     let positive = if z > zero { z } else { zero };
-    let value = positive.plus(e.ln_mean_with_one());
-    let inverse = one.over(one.plus(e));
+    let (ln, inverse) = e.ln_mean_with_one::<FUSED>();
+    let value = positive.plus(ln);
     (value, if z > zero { inverse } else { e.times(inverse) })
 }
 
 #[inline(always)]
-fn tanh<T: Real>(z: T) -> (T, T) {
+fn tanh<T: Real, const FUSED: bool>(z: T) -> (T, T) {
     let one = T::from_f64(1.0);
     let size = z.magnitude();
-    let e = negated(size.plus(size)).exp();
+    let e = negated(size.plus(size)).exp::<FUSED>();
     let inverse = one.over(one.plus(e));
     let large = one.plus(negated(e)).times(inverse);
     // Below ¼ the difference 1 − e loses digits; there the continued fraction is as good as exact.
@@ -117,9 +154,9 @@ fn tanh<T: Real>(z: T) -> (T, T) {
 }
 
 #[inline(always)]
-fn silu<T: Real>(z: T) -> (T, T) {
+fn silu<T: Real, const FUSED: bool>(z: T) -> (T, T) {
     let one = T::from_f64(1.0);
-    let e = negated(z.magnitude()).exp();
+    let e = negated(z.magnitude()).exp::<FUSED>();
     let inverse = one.over(one.plus(e));
     let s = if z > T::default() {
         inverse
@@ -162,6 +199,11 @@ mod tests {
 
     #[test]
     fn rows_agree_with_the_definitions() {
+        agree_with_the_definitions::<false>();
+        agree_with_the_definitions::<true>();
+    }
+
+    fn agree_with_the_definitions<const FUSED: bool>() {
         for activation in [
             Activation::ShiftedSoftplus,
             Activation::Tanh,
@@ -171,7 +213,7 @@ mod tests {
                 let z = f64::from(step) * 0.05 + 1e-3;
                 let (value, slope) = (activation.value(z), activation.derivative(z));
                 let (mut double, mut double_slope) = ([z], [1.0]);
-                activation.apply_with_slope(&mut double, &mut double_slope);
+                activation.apply_with_slope::<_, FUSED>(&mut double, &mut double_slope);
                 assert!(
                     (double[0] - value).abs() < 4e-15 * (1.0 + value.abs()),
                     "{activation:?} at {z}"
@@ -181,9 +223,9 @@ mod tests {
                     "{activation:?}' at {z}"
                 );
                 let mut single = [z as f32];
-                activation.apply(&mut single);
+                activation.apply::<_, FUSED>(&mut single);
                 let (mut kept, mut out) = ([z as f32], [0.0]);
-                activation.apply_keeping_slope(&mut kept, &mut out);
+                activation.keep_slope::<_, FUSED>(&mut kept, &mut out);
                 assert_eq!(out, single);
                 let slope = activation.derivative(f64::from(z as f32));
                 let error = (f64::from(kept[0]) - slope).abs();

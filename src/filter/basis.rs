@@ -1,6 +1,7 @@
 //! Radial basis functions and their derivatives.
 
 use crate::model::Basis;
+use crate::simd::Real;
 
 impl Basis {
     /// Number of functions.
@@ -10,6 +11,63 @@ impl Basis {
             Self::ExponentialNormal { means, .. } => means.len(),
             Self::Bessel { frequencies } => frequencies.len(),
         }
+    }
+
+    /// φₖ(r) times an envelope, and if `slopes` is not empty its derivative, for all functions at once: vector code, whose exponentials are
+    /// those of [`Real::exp`].
+    #[inline(always)]
+    pub fn fill<T: Real, const FUSED: bool>(
+        &self,
+        r: f64,
+        (envelope, envelope_slope): (f64, f64),
+        values: &mut [T],
+        slopes: &mut [T],
+    ) {
+        // Exponents cancel most of their digits and are formed in float64.
+        match self {
+            Self::Gaussian { centers, widths } => {
+                for (value, (center, width)) in values.iter_mut().zip(centers.iter().zip(widths)) {
+                    let u = (r - center) / width;
+                    *value = exponential::<T, FUSED>(-0.5 * u * u);
+                }
+                for (slope, (center, width)) in slopes.iter_mut().zip(centers.iter().zip(widths)) {
+                    *slope = T::from_f64((center - r) / (width * width));
+                }
+            }
+            Self::ExponentialNormal {
+                alpha,
+                start,
+                means,
+                betas,
+            } => {
+                let inner = (-alpha * (r - start)).exp();
+                for (value, (mean, beta)) in values.iter_mut().zip(means.iter().zip(betas)) {
+                    let u = inner - mean;
+                    *value = exponential::<T, FUSED>(-beta * u * u);
+                }
+                let factor = 2.0 * alpha * inner;
+                for (slope, (mean, beta)) in slopes.iter_mut().zip(means.iter().zip(betas)) {
+                    *slope = T::from_f64(factor * beta * (inner - mean));
+                }
+            }
+            Self::Bessel { .. } => {
+                self.evaluate(r, |k, value, slope| {
+                    values[k] = T::from_f64(value * envelope);
+                    if let Some(out) = slopes.get_mut(k) {
+                        *out = T::from_f64(slope * envelope + value * envelope_slope);
+                    }
+                });
+                return;
+            }
+        }
+        let (envelope, envelope_slope) = (T::from_f64(envelope), T::from_f64(envelope_slope));
+        // What stands in `slopes` is the derivative of the logarithm.
+        for (slope, value) in slopes.iter_mut().zip(values.iter()) {
+            *slope = value.times(slope.times_plus::<FUSED>(envelope, envelope_slope));
+        }
+        values
+            .iter_mut()
+            .for_each(|value| *value = value.times(envelope));
     }
 
     /// Calls `put(k, φₖ(r), dφₖ/dr)` for every function k; `r` is not negative.
@@ -43,6 +101,14 @@ impl Basis {
             }
         }
     }
+}
+
+/// eˣ of a number that is not positive; zero where it is nothing beside the largest of a basis.
+#[inline(always)]
+fn exponential<T: Real, const FUSED: bool>(x: f64) -> T {
+    const NOTHING: f64 = -80.0;
+    let value = T::from_f64(x).exp::<FUSED>();
+    if x > NOTHING { value } else { T::default() }
 }
 
 /// sin(f r) / r and its derivative.

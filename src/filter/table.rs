@@ -74,7 +74,7 @@ impl Spacing {
     pub fn place(&self, r: f64) -> Place {
         let (mut x, mut slope) = (self.linear * r, self.linear);
         if self.decaying > 0.0 {
-            let decay = Real::exp(-self.rate * r);
+            let decay = Real::exp::<false>(-self.rate * r);
             x += self.decaying * (1.0 - decay);
             slope += self.decaying * self.rate * decay;
         }

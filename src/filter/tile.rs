@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::Layer;
 use crate::model::{Activation, Basis, Envelope, Network};
-use crate::simd::{Aligned, Real, padded};
+use crate::simd::{Aligned, Real, has_fused, padded};
 
 /// The filter of one interaction block, ready to be evaluated in `T`.
 #[derive(Debug, Clone)]
@@ -68,27 +68,30 @@ impl<T: Real> TileFilter<T> {
     }
 
     #[inline(always)]
-    fn fill_basis(&self, distances: &[f64], slopes: bool, tile: &mut Tile<T>) {
+    fn fill_basis<const FUSED: bool>(&self, distances: &[f64], slopes: bool, tile: &mut Tile<T>) {
         let stride = self.stride();
         for (row, &r) in distances.iter().enumerate() {
-            let (envelope, envelope_slope) = self.basis_envelope.evaluate(r, self.cutoff);
-            let value = &mut tile.value[row * stride..(row + 1) * stride];
-            if slopes {
-                let slope = &mut tile.slope[row * stride..(row + 1) * stride];
-                self.basis.evaluate(r, |k, phi, dphi| {
-                    value[k] = T::from_f64(phi * envelope);
-                    slope[k] = T::from_f64(dphi * envelope + phi * envelope_slope);
-                });
-            } else {
-                self.basis
-                    .evaluate(r, |k, phi, _| value[k] = T::from_f64(phi * envelope));
-            }
+            let envelope = self.basis_envelope.evaluate(r, self.cutoff);
+            let range = row * stride..row * stride + self.basis.size();
+            let slope = match slopes {
+                true => &mut tile.slope[range.clone()],
+                false => &mut [],
+            };
+            self.basis
+                .fill::<T, FUSED>(r, envelope, &mut tile.value[range], slope);
         }
     }
 
     /// One layer from `value` and `slope` to `next_value` and `next_slope`, and back.
     #[inline(always)]
-    fn apply(&self, layer: &Layer<T>, last: bool, rows: usize, slopes: bool, tile: &mut Tile<T>) {
+    fn apply<const FUSED: bool>(
+        &self,
+        layer: &Layer<T>,
+        last: bool,
+        rows: usize,
+        slopes: bool,
+        tile: &mut Tile<T>,
+    ) {
         let stride = self.stride();
         layer.apply(
             rows,
@@ -114,9 +117,9 @@ impl<T: Real> TileFilter<T> {
                 let value = &mut tile.next_value[range.clone()];
                 if slopes {
                     self.activation
-                        .apply_with_slope(value, &mut tile.next_slope[range]);
+                        .apply_with_slope::<T, FUSED>(value, &mut tile.next_slope[range]);
                 } else {
-                    self.activation.apply(value);
+                    self.activation.apply::<T, FUSED>(value);
                 }
             }
         }
@@ -162,16 +165,27 @@ impl<T: Real> WithSimd for Evaluation<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
+        if has_fused::<S>() {
+            self.evaluate::<true>();
+        } else {
+            self.evaluate::<false>();
+        }
+    }
+}
+
+impl<T: Real> Evaluation<'_, T> {
+    #[inline(always)]
+    fn evaluate<const FUSED: bool>(self) {
         let Self {
             filter,
             distances,
             slopes,
             tile,
         } = self;
-        filter.fill_basis(distances, slopes, tile);
+        filter.fill_basis::<FUSED>(distances, slopes, tile);
         let last = filter.layers.len() - 1;
         for (index, layer) in filter.layers.iter().enumerate() {
-            filter.apply(layer, index == last, distances.len(), slopes, tile);
+            filter.apply::<FUSED>(layer, index == last, distances.len(), slopes, tile);
         }
         filter.apply_envelope(distances, slopes, tile);
     }

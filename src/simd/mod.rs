@@ -10,4 +10,4 @@ mod real;
 pub use aligned::Aligned;
 pub use fetch::fetch;
 pub use product::Panels;
-pub use real::{Real, padded};
+pub use real::{Real, has_fused, padded};

@@ -52,10 +52,12 @@ pub trait Real: Copy + Default + Send + Sync + PartialOrd + std::fmt::Debug + 's
     fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     /// Sum of the lanes.
     fn sum<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
+    /// self · a + b, rounded once if `FUSED`, which is slow where the processor has no instruction for it.
+    fn times_plus<const FUSED: bool>(self, a: Self, b: Self) -> Self;
     /// eˣ to a few units in the last place, without branches, so that loops of it become vector code.
-    fn exp(self) -> Self;
-    /// ln(½ + ½x) for 0 ≤ x ≤ 1, likewise; near x = 1, where it is small, to a few units of that.
-    fn ln_mean_with_one(self) -> Self;
+    fn exp<const FUSED: bool>(self) -> Self;
+    /// ln(½ + ½x) for 0 ≤ x ≤ 1 and 1 / (1 + x), likewise; near x = 1, where the first is small, to a few units of that.
+    fn ln_mean_with_one<const FUSED: bool>(self) -> (Self, Self);
 }
 
 macro_rules! vector_operations {
@@ -73,6 +75,14 @@ macro_rules! vector_operations {
         #[inline(always)]
         fn over(self, other: Self) -> Self {
             self / other
+        }
+        #[inline(always)]
+        fn times_plus<const FUSED: bool>(self, a: Self, b: Self) -> Self {
+            if FUSED {
+                self.mul_add(a, b)
+            } else {
+                self * a + b
+            }
         }
         #[inline(always)]
         fn magnitude(self) -> Self {
@@ -110,16 +120,26 @@ macro_rules! vector_operations {
     };
 }
 
+/// Whether products and sums are one instruction in the instruction set `S`.
+#[inline(always)]
+pub fn has_fused<S: Simd>() -> bool {
+    // Of those that pulp has for x86-64 and AArch64, all but the portable one.
+    !S::IS_SCALAR && cfg!(any(target_arch = "x86_64", target_arch = "aarch64"))
+}
+
 /// ln y = 2 artanh(s), s = (y − 1) / (y + 1), for y = ½ + ½x, so that |s| ≤ 1/3: by the first terms of its series in s².
 macro_rules! ln_mean_with_one {
     ($number:ty, $x:expr, $terms:expr) => {{
-        let s = ($x - 1.0) / ($x + 3.0);
+        // One division for both quotients.
+        let (one, three) = ($x + 1.0, $x + 3.0);
+        let quotient: $number = 1.0 / (one * three);
+        let s = ($x - 1.0) * one * quotient;
         let s2 = s * s;
-        let mut sum = 0.0;
+        let mut sum: $number = 0.0;
         for k in (0..$terms).rev() {
-            sum = sum * s2 + 1.0 / <$number>::from(2 * k + 1u8);
+            sum = Real::times_plus::<FUSED>(sum, s2, 1.0 / <$number>::from(2 * k + 1u8));
         }
-        2.0 * s * sum
+        (2.0 * s * sum, three * quotient)
     }};
 }
 
@@ -152,14 +172,14 @@ impl Real for f32 {
         f64::from(self)
     }
     #[inline(always)]
-    fn exp(self) -> Self {
+    fn exp<const FUSED: bool>(self) -> Self {
         // eˣ = 2ⁿ eʳ with |r| ≤ ½ ln 2; ln 2 in two parts (Cody and Waite), eʳ by its Taylor polynomial,
         // whose remainder there is below half a unit in the last place.
         const MAGIC: f32 = 12_582_912.0; // 1.5 · 2²³: adding it rounds to an integer
         let x = self.clamp(-87.0, 88.0);
-        let shifted = x * std::f32::consts::LOG2_E + MAGIC;
+        let shifted = x.times_plus::<FUSED>(std::f32::consts::LOG2_E, MAGIC);
         let n = shifted - MAGIC;
-        let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+        let r = n.times_plus::<FUSED>(2.121_944_4e-4, n.times_plus::<FUSED>(-0.693_359_4, x));
         let mut p = 1.0 / 5040.0;
         for coefficient in [
             1.0 / 720.0,
@@ -170,7 +190,7 @@ impl Real for f32 {
             1.0,
             1.0,
         ] {
-            p = p * r + coefficient;
+            p = p.times_plus::<FUSED>(r, coefficient);
         }
         let scale = f32::from_bits(
             ((shifted.to_bits() as i32 - MAGIC.to_bits() as i32 + 127) << 23) as u32,
@@ -178,7 +198,7 @@ impl Real for f32 {
         p * scale
     }
     #[inline(always)]
-    fn ln_mean_with_one(self) -> Self {
+    fn ln_mean_with_one<const FUSED: bool>(self) -> (Self, Self) {
         ln_mean_with_one!(f32, self, 7)
     }
 }
@@ -212,12 +232,13 @@ impl Real for f64 {
         self
     }
     #[inline(always)]
-    fn exp(self) -> Self {
+    fn exp<const FUSED: bool>(self) -> Self {
         const MAGIC: f64 = 6_755_399_441_055_744.0; // 1.5 · 2⁵²
         let x = self.clamp(-708.0, 709.0);
-        let shifted = x * std::f64::consts::LOG2_E + MAGIC;
+        let shifted = x.times_plus::<FUSED>(std::f64::consts::LOG2_E, MAGIC);
         let n = shifted - MAGIC;
-        let r = x - n * 0.693_147_180_369_123_8 - n * 1.908_214_929_270_587_7e-10;
+        let r = n.times_plus::<FUSED>(-0.693_147_180_369_123_8, x);
+        let r = n.times_plus::<FUSED>(-1.908_214_929_270_587_7e-10, r);
         let mut p = 1.0 / 6_227_020_800.0;
         for coefficient in [
             1.0 / 479_001_600.0,
@@ -234,7 +255,7 @@ impl Real for f64 {
             1.0,
             1.0,
         ] {
-            p = p * r + coefficient;
+            p = p.times_plus::<FUSED>(r, coefficient);
         }
         let scale = f64::from_bits(
             ((shifted.to_bits() as i64 - MAGIC.to_bits() as i64 + 1023) << 52) as u64,
@@ -242,7 +263,7 @@ impl Real for f64 {
         p * scale
     }
     #[inline(always)]
-    fn ln_mean_with_one(self) -> Self {
+    fn ln_mean_with_one<const FUSED: bool>(self) -> (Self, Self) {
         ln_mean_with_one!(f64, self, 17)
     }
 }
@@ -253,22 +274,31 @@ mod tests {
 
     #[test]
     fn exp_and_ln_are_good_to_a_few_units() {
+        good_to_a_few_units::<false>();
+        good_to_a_few_units::<true>();
+    }
+
+    fn good_to_a_few_units<const FUSED: bool>() {
         for step in -7000..7000 {
             let x = f64::from(step) * 0.1;
-            assert!((Real::exp(x) / f64::exp(x) - 1.0).abs() < 2e-15, "exp({x})");
+            let exp = Real::exp::<FUSED>(x);
+            assert!((exp / f64::exp(x) - 1.0).abs() < 2e-15, "exp({x})");
             let x = x as f32 * 0.12;
             assert!(
-                (f64::from(Real::exp(x)) / f64::exp(f64::from(x)) - 1.0).abs() < 3e-7,
+                (f64::from(Real::exp::<FUSED>(x)) / f64::exp(f64::from(x)) - 1.0).abs() < 3e-7,
                 "exp({x})"
             );
         }
         for step in 0..=1000 {
             let x = f64::from(step) * 1e-3;
             let expected = (0.5 * (x - 1.0)).ln_1p();
-            assert!((x.ln_mean_with_one() - expected).abs() <= 1e-15 * expected.abs());
-            let single = f64::from((x as f32).ln_mean_with_one());
+            let (ln, inverse) = x.ln_mean_with_one::<FUSED>();
+            assert!((ln - expected).abs() <= 1.5e-15 * expected.abs());
+            assert!((inverse * (1.0 + x) - 1.0).abs() <= 6e-16);
+            let (ln, inverse) = (x as f32).ln_mean_with_one::<FUSED>();
             let expected = (0.5 * (f64::from(x as f32) - 1.0)).ln_1p();
-            assert!((single - expected).abs() <= 4e-7 * expected.abs());
+            assert!((f64::from(ln) - expected).abs() <= 4e-7 * expected.abs());
+            assert!((f64::from(inverse) * (1.0 + x) - 1.0).abs() <= 3e-7);
         }
     }
 

@@ -162,12 +162,8 @@ impl<T: CpuReal> CpuEngine<T> {
                 let z = &mut z.data[..count * features];
                 let mut a = self.activated.get();
                 a.resize(count * features);
-                self.arch.dispatch(|| {
-                    network
-                        .description
-                        .activation
-                        .apply_keeping_slope(z, &mut a)
-                });
+                let activation = network.description.activation;
+                activation.apply_keeping_slope(self.arch, z, &mut a);
                 weights
                     .dense
                     .apply(count, &a, features, x.data, features, true);

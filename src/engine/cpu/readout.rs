@@ -93,7 +93,7 @@ impl<T: Real> Readout<T> {
             for row in 0..rows {
                 let after = &mut result.row(row)[..layer.outputs];
                 let z = &mut z[row * stride..row * stride + layer.outputs];
-                arch.dispatch(|| self.activation.apply_keeping_slope(z, after));
+                self.activation.apply_keeping_slope(arch, z, after);
             }
             std::mem::swap(&mut input, &mut result);
         }
