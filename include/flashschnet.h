@@ -257,7 +257,8 @@ typedef struct fsn_results {
   double *energies;
   // Energy of each atom; of each owned atom for a domain. A prior's term is shared equally by its atoms.
   double *atom_energies;
-  // Atoms × 3: forces, −dE/dr. A domain's ghosts have theirs too, to be added to their owners' by the host.
+  // Atoms × 3: forces, −dE/dr. Zero for a domain's ghosts, all is in their owners'; without owners and without an exchange, as
+  // networks of one block may be computed, ghosts have theirs, to be added to their owners' by the host.
   double *forces;
   // Structures × 3 × 3, row-major: virials, −dE/dε for a strain ε that takes r to (1 + ε) r. The stress is
   // −virial / volume. Symmetric up to rounding.
@@ -304,17 +305,20 @@ typedef struct fsn_neighbors {
   const size_t *offsets;
   // `offsets[owned]` indices of owned or ghost atoms, counted from `base`.
   const int32_t *neighbors;
-  // `atoms` indices of owned atoms, counted from `base`: which one each atom is a copy of, itself for owned ones.
-  // Null: the ghosts' owners may be elsewhere, and `fsn_domain` has the exchange.
+  // `atoms` indices of atoms, counted from `base`: which one each atom is a copy of. Itself for an owned atom; for a ghost
+  // the owned atom, or, if that is another process's, one of its ghosts here, which is its own owner and stands for all.
+  // Null: every ghost is taken for another process's, even if several are copies of one.
   const int32_t *owners;
   // What the host counts atoms from: 0 or 1.
   int32_t base;
 } fsn_neighbors;
 
-// A host's function that moves rows of numbers between owned atoms and their ghosts. Returns 0 if it worked.
+// A host's function that moves rows of numbers from owned atoms to their ghosts. Returns 0 if it worked.
 //
-// `rows` has `atoms` rows (owned, then ghosts) of `width` numbers of `element_size` bytes, 4 (float) or 8 (double).
-// Called on the thread that called `fsn_potential_compute_domain`, the same number of times on every process.
+// `rows` has rows of `width` numbers of `element_size` bytes, 4 (float) or 8 (double): for each owned atom, then for each ghost
+// that is its own owner, in their order; without owners, for each ghost.
+// Called on the thread that called `fsn_potential_compute_domain`, on every process for each block but the first and, if forces
+// or virials are wanted, once more for each block.
 // The rows are the library's and valid during the call only. It may not use the potential that calls it, nor leave by an
 // exception or a jump.
 typedef int32_t (*fsn_exchange)(void *context, void *rows, size_t width, size_t element_size);
@@ -329,11 +333,12 @@ typedef struct fsn_domain {
   const double *positions;
   // `atoms` types: the model's own integers.
   const int32_t *types;
-  // Copies the rows of owned atoms to their ghosts. Null with `owners`, without ghosts, or with one block.
+  // Fills the rows of ghosts, features and gradients alike, from those of the atoms that they are copies of. May be null if all
+  // ghosts are copies of owned atoms, or, without owners, for a network of one block.
   fsn_exchange forward;
-  // Adds the rows of ghosts to their owners'. Null where `forward` is.
+  // Not called: gradients go forward, too. May be null.
   fsn_exchange reverse;
-  // Handed to both.
+  // Handed to `forward`.
   void *context;
 } fsn_domain;
 

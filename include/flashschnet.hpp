@@ -222,11 +222,11 @@ struct neighbors {
     std::size_t atoms = 0;                // owned and ghost atoms
     span<const std::size_t> offsets;      // owned + 1, from 0
     span<const std::int32_t> neighbors;   // offsets[owned]
-    span<const std::int32_t> owners;      // atoms; empty: the domain has an exchange, or there are no ghosts
+    span<const std::int32_t> owners;      // atoms; empty: there are no ghosts, or every one is exchanged by itself
     std::int32_t base = 0;                // what the host counts atoms from: 0 or 1
 };
 
-// Rows of numbers, one an atom of a domain: owned atoms, then ghosts.
+// Rows of numbers: of owned atoms, then of each ghost that is its own owner, or of each ghost if no owners were given.
 class rows {
 public:
     rows(void *data, std::size_t atoms, std::size_t width, std::size_t element_size) noexcept
@@ -256,17 +256,15 @@ private:
 class exchange {
 public:
     virtual ~exchange() = default;
-    // Copies the rows of owned atoms to their ghosts.
+    // Fills the rows of ghosts from those of the atoms that they are copies of.
     virtual void forward(rows values) = 0;
-    // Adds the rows of ghosts to their owners'.
-    virtual void reverse(rows values) = 0;
 };
 
 // The positions of a host's atoms, for the list that was set; see fsn_domain.
 struct domain {
     span<const double> positions;             // atoms × 3
     span<const std::int32_t> types;           // atoms
-    flashschnet::exchange *exchange = nullptr; // not needed with owners, without ghosts, or with one block
+    flashschnet::exchange *exchange = nullptr; // not needed if all ghosts are copies of owned atoms
 };
 
 namespace detail {
@@ -307,23 +305,16 @@ fsn_results given(const results &from, std::size_t structures, std::size_t atoms
 // An exchange as the library calls it, which no exception may pass through.
 struct callbacks {
     exchange *host;
-    std::size_t atoms;
+    std::size_t rows_;
     std::exception_ptr thrown;
 
     static std::int32_t forward(void *context, void *data, std::size_t width, std::size_t element_size) noexcept {
-        return static_cast<callbacks *>(context)->call(&exchange::forward, data, width, element_size);
-    }
-    static std::int32_t reverse(void *context, void *data, std::size_t width, std::size_t element_size) noexcept {
-        return static_cast<callbacks *>(context)->call(&exchange::reverse, data, width, element_size);
-    }
-
-private:
-    std::int32_t call(void (exchange::*member)(rows), void *data, std::size_t width, std::size_t element_size) noexcept {
+        auto &to = *static_cast<callbacks *>(context);
         try {
-            (host->*member)(rows(data, atoms, width, element_size));
+            to.host->forward(rows(data, to.rows_, width, element_size));
             return 0;
         } catch (...) {
-            thrown = std::current_exception();
+            to.thrown = std::current_exception();
             return 1;
         }
     }
@@ -365,7 +356,9 @@ public:
         given.owners = detail::optional(list.owners, list.atoms, "owners");
         given.base = list.base;
         detail::check(fsn_potential_set_neighbors(get(), &given));
-        owned_ = given.owned;
+        owned_ = rows_ = given.owned;
+        for (std::size_t i = owned_; i < given.atoms; i++)
+            rows_ += list.owners.empty() || static_cast<std::size_t>(list.owners[i] - list.base) == i;
     }
 
     // Computes a host's domain with the list that was set.
@@ -374,10 +367,9 @@ public:
         input.atoms = domain.types.size();
         input.positions = detail::required(domain.positions, 3 * input.atoms, "positions");
         input.types = domain.types.data();
-        detail::callbacks callbacks{domain.exchange, input.atoms, nullptr};
+        detail::callbacks callbacks{domain.exchange, rows_, nullptr};
         if (domain.exchange) {
             input.forward = detail::callbacks::forward;
-            input.reverse = detail::callbacks::reverse;
             input.context = &callbacks;
         }
         const auto output = detail::given(results, 1, input.atoms, owned_, [this] { return info().priors; });
@@ -395,7 +387,7 @@ private:
         void operator()(fsn_potential *handle) const noexcept { fsn_potential_free(handle); }
     };
     std::unique_ptr<fsn_potential, free> handle_;
-    std::size_t owned_ = 0;
+    std::size_t owned_ = 0, rows_ = 0;
 };
 
 // All directed pairs of atoms closer than a cutoff; see fsn_pairs. Types need not be given.

@@ -112,7 +112,7 @@ struct System {
     Real* z;
     /// Messages, and on the way back dE/dy.
     Real* m;
-    /// dE/dm; zero for ghosts.
+    /// dE/dm; zero for ghosts unless an exchange fills them.
     Real* g;
     double* atom_energies;
     /// SLICES × rows × 3; the sum is left in the first.

@@ -2,15 +2,16 @@
 
 mod common;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use common::random_model::RandomModel;
 use common::random_system::random_system;
 use common::system::{ALL, System, Vector, add, largest, norm, potential, sub};
 use fastrand::Rng;
+use flashschnet::engine::reference::ReferenceEngine;
 use flashschnet::engine::{Exchange, Results, Rows};
-use flashschnet::potential::{Domain, HostNeighbors, Potential};
+use flashschnet::potential::{Domain, HostNeighbors, Options, Potential};
 use flashschnet::{Error, Result};
 
 const NETWORKS: u64 = 60;
@@ -72,6 +73,30 @@ impl Part {
         self.offsets.len() - 1
     }
 
+    /// Which atom each one is a copy of: an owned one, or the first ghost of the same.
+    fn owners(&self) -> Vec<i32> {
+        let first = |origin| self.origins.iter().position(|other| other == origin);
+        let found = self
+            .origins
+            .iter()
+            .map(|origin| first(origin).expect("it") as i32);
+        found.collect()
+    }
+
+    /// The atoms of the whole system that rows stand for: all atoms here, or each of them once.
+    fn rows(&self, once: bool) -> Vec<usize> {
+        let mut rows = self.origins.clone();
+        if once {
+            let mut seen = Vec::new();
+            rows.retain(|origin| {
+                let new = !seen.contains(origin);
+                seen.push(*origin);
+                new
+            });
+        }
+        rows
+    }
+
     fn set(&self, potential: &mut Potential, base: i32, owners: Option<&[i32]>) -> Result<()> {
         let shifted: Vec<i32> = self.neighbors.iter().map(|j| j + base).collect();
         potential.set_neighbors(&HostNeighbors {
@@ -127,6 +152,10 @@ fn zeros(atoms: usize) -> Results {
 }
 
 fn assert_same(found: &Results, expected: &Results) {
+    assert_close(found, expected, 1e-12);
+}
+
+fn assert_close(found: &Results, expected: &Results, tolerance: f64) {
     let parts = |results: &Results| {
         [
             results.energies.clone(),
@@ -140,116 +169,108 @@ fn assert_same(found: &Results, expected: &Results) {
         let size = 10.0 + largest(expected);
         for (found, expected) in found.iter().zip(expected) {
             assert!(
-                (found - expected).abs() <= 1e-12 * size,
+                (found - expected).abs() <= tolerance * size,
                 "{found} is not {expected}"
             );
         }
     }
 }
 
-/// Adds the numbers of a row to those of another.
-fn add_row(rows: &mut [f64], width: usize, from: usize, to: usize) {
-    for channel in 0..width {
-        rows[to * width + channel] += rows[from * width + channel];
-    }
-}
-
-/// The test's engines compute in float64.
-fn doubles<'a>(rows: Rows<'a>) -> &'a mut [f64] {
+/// Hands rows to `change` as float64.
+fn in_doubles(rows: Rows, change: impl FnOnce(&mut [f64]) -> Result<()>) -> Result<()> {
     match rows {
-        Rows::F64(rows) => rows,
-        Rows::F32(_) => panic!("a float64 potential exchanges float64"),
+        Rows::F64(rows) => change(rows),
+        Rows::F32(rows) => {
+            let mut doubles: Vec<f64> = rows.iter().map(|&x| f64::from(x)).collect();
+            change(&mut doubles)?;
+            for (row, double) in rows.iter_mut().zip(doubles) {
+                *row = double as f32;
+            }
+            Ok(())
+        }
     }
 }
 
-/// One process that owns every atom: ghosts copy from it and give back to it.
+/// One process that owns every atom: ghosts copy from it.
 struct Periodic<'a> {
     part: &'a Part,
-    calls: Vec<&'static str>,
+    calls: usize,
 }
 
 impl Exchange for Periodic<'_> {
     fn forward(&mut self, rows: Rows, width: usize) -> Result<()> {
-        self.calls.push("forward");
-        let rows = doubles(rows);
-        assert_eq!(rows.len(), self.part.positions.len() * width);
-        for ghost in self.part.owned()..self.part.positions.len() {
-            let owner = self.part.origins[ghost];
-            rows.copy_within(owner * width..(owner + 1) * width, ghost * width);
+        self.calls += 1;
+        in_doubles(rows, |rows| {
+            assert_eq!(rows.len(), self.part.positions.len() * width);
+            for ghost in self.part.owned()..self.part.positions.len() {
+                let owner = self.part.origins[ghost];
+                rows.copy_within(owner * width..(owner + 1) * width, ghost * width);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Rows, each with the atom of the whole system that it stands for.
+type Message = Vec<(usize, Vec<f64>)>;
+
+/// One of several processes: each sends the rows of its atoms to all.
+struct Process {
+    owned: usize,
+    /// The atoms of the whole system that its rows stand for.
+    rows: Vec<usize>,
+    to: Vec<Sender<Message>>,
+    from: Vec<Receiver<Message>>,
+    /// Rows brought from others.
+    brought: usize,
+}
+
+impl Process {
+    /// Processes with these parts, connected with each other.
+    fn of(parts: &[Part], once: bool) -> Vec<Self> {
+        let process = |part: &Part| Self {
+            owned: part.owned(),
+            rows: part.rows(once),
+            to: Vec::new(),
+            from: Vec::new(),
+            brought: 0,
+        };
+        let mut all: Vec<Self> = parts.iter().map(process).collect();
+        for one in 0..all.len() {
+            for other in 0..all.len() {
+                let (to, from) = channel();
+                all[one].to.push(to);
+                all[other].from.push(from);
+            }
         }
-        Ok(())
-    }
-
-    fn reverse(&mut self, rows: Rows, width: usize) -> Result<()> {
-        self.calls.push("reverse");
-        let rows = doubles(rows);
-        for ghost in self.part.owned()..self.part.positions.len() {
-            add_row(rows, width, ghost, self.part.origins[ghost]);
-        }
-        Ok(())
+        all
     }
 }
 
-/// One of two processes: what is sent are all rows, each with the atom it stands for.
-struct Half<'a> {
-    part: &'a Part,
-    to: Sender<Vec<f64>>,
-    from: Receiver<Vec<f64>>,
-    other: &'a Part,
-}
-
-impl Half<'_> {
-    fn swap(&self, rows: &[f64]) -> Result<Vec<f64>> {
-        let lost = |_: RecvTimeoutError| Error::Callback("the other half is gone".into());
-        self.to
-            .send(rows.to_vec())
-            .map_err(|_| Error::Callback("the other half is gone".into()))?;
-        self.from
-            .recv_timeout(Duration::from_secs(60))
-            .map_err(lost)
-    }
-
-    fn owned_row(part: &Part, origin: usize) -> Option<usize> {
-        part.origins[..part.owned()]
-            .iter()
-            .position(|&o| o == origin)
-    }
-}
-
-impl Exchange for Half<'_> {
+impl Exchange for Process {
     fn forward(&mut self, rows: Rows, width: usize) -> Result<()> {
-        let rows = doubles(rows);
-        let others = self.swap(rows)?;
-        for ghost in self.part.owned()..self.part.positions.len() {
-            let origin = self.part.origins[ghost];
-            let row = match Self::owned_row(self.part, origin) {
-                Some(own) => rows[own * width..][..width].to_vec(),
-                None => {
-                    let theirs = Self::owned_row(self.other, origin).expect("an owner");
-                    others[theirs * width..][..width].to_vec()
-                }
-            };
-            rows[ghost * width..][..width].copy_from_slice(&row);
-        }
-        Ok(())
-    }
-
-    fn reverse(&mut self, rows: Rows, width: usize) -> Result<()> {
-        let rows = doubles(rows);
-        let others = self.swap(rows)?;
-        for ghost in self.part.owned()..self.part.positions.len() {
-            if let Some(own) = Self::owned_row(self.part, self.part.origins[ghost]) {
-                add_row(rows, width, ghost, own);
+        let lost = || Error::Callback("a process is gone".into());
+        in_doubles(rows, |rows| {
+            assert_eq!(rows.len(), self.rows.len() * width);
+            let mine: Message = (0..self.owned)
+                .map(|row| (self.rows[row], rows[row * width..][..width].to_vec()))
+                .collect();
+            for to in &self.to {
+                to.send(mine.clone()).map_err(|_| lost())?;
             }
-        }
-        for ghost in self.other.owned()..self.other.positions.len() {
-            if let Some(own) = Self::owned_row(self.part, self.other.origins[ghost]) {
-                for channel in 0..width {
-                    rows[own * width + channel] += others[ghost * width + channel];
-                }
+            let mut known = Vec::new();
+            for from in &self.from {
+                let theirs = from.recv_timeout(Duration::from_secs(60));
+                known.extend(theirs.map_err(|_| lost())?);
             }
-        }
-        Ok(())
+            for (row, origin) in self.rows.iter().enumerate().skip(self.owned) {
+                let found = known.iter().find(|(atom, _)| atom == origin);
+                let (_, found) = found.expect("somebody's");
+                rows[row * width..][..width].copy_from_slice(found);
+                self.brought += 1;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -294,59 +315,108 @@ fn ghosts_with_an_exchange_are_the_periodic_images() {
         part.set(&mut potential, 0, None).expect("a valid list");
         let mut exchange = Periodic {
             part: &part,
-            calls: Vec::new(),
+            calls: 0,
         };
         let results = part
             .compute(&mut potential, Some(&mut exchange))
             .expect("a valid domain");
-        let hops = model.network("blocks").as_u64().expect("blocks") as usize - 1;
-        let expected_calls = [vec!["forward"; hops], vec!["reverse"; hops]].concat();
-        assert_eq!(exchange.calls, expected_calls);
+        let blocks = model.network("blocks").as_u64().expect("blocks") as usize;
+        assert_eq!(exchange.calls, 2 * blocks - 1);
+        let ghosts = results.forces[part.owned()..].as_flattened();
+        assert_eq!(largest(ghosts), 0.0, "forces are on the owners");
         let mut whole = zeros(system.positions.len());
         part.add_to(&mut whole, &results);
         assert_same(&whole, expected);
     });
 }
 
-#[test]
-fn two_domains_are_one_system() {
-    for_each_network(|model, system, expected| {
-        // Every second atom: nothing is as tangled as that.
-        let atoms = system.positions.len();
-        let owned = [0, 1].map(|first| (first..atoms).step_by(2).collect::<Vec<_>>());
-        let parts = owned.map(|owned| Part::new(system, model.cutoff(), &owned));
-        let ((to_second, from_first), (to_first, from_second)) = (channel(), channel());
-        let halves = [
-            Half {
-                part: &parts[0],
-                other: &parts[1],
-                to: to_second,
-                from: from_second,
-            },
-            Half {
-                part: &parts[1],
-                other: &parts[0],
-                to: to_first,
-                from: from_first,
-            },
-        ];
-        let mut whole = zeros(atoms);
-        std::thread::scope(|scope| {
-            let running = halves.map(|mut half| {
+fn reference(model: &RandomModel) -> Potential {
+    let engine = ReferenceEngine::new(model.model.clone()).expect("an engine");
+    Potential::with_engine(model.model.clone(), Box::new(engine), Options::default())
+        .expect("a potential")
+}
+
+fn double(model: &RandomModel) -> Potential {
+    potential(&model.model, 0.0)
+}
+
+fn single(model: &RandomModel) -> Potential {
+    let options = Options {
+        threads: Some(2),
+        ..Options::default()
+    };
+    Potential::new(model.model.clone(), options).expect("a potential")
+}
+
+/// What `domains` processes find together, every so-manieth atom on each: nothing is as tangled as that.
+///
+/// `once`: other domains' atoms have one row each, however many images of them are here.
+fn divided(
+    (model, system): (&RandomModel, &System),
+    (domains, once): (usize, bool),
+    engine: fn(&RandomModel) -> Potential,
+) -> Results {
+    let atoms = system.positions.len();
+    let owned = |first| (first..atoms).step_by(domains).collect::<Vec<_>>();
+    let parts: Vec<Part> = (0..domains)
+        .map(|first| Part::new(system, model.cutoff(), &owned(first)))
+        .collect();
+    let processes = Process::of(&parts, once);
+    let mut whole = zeros(atoms);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = parts
+            .iter()
+            .zip(processes)
+            .map(|(part, mut process)| {
                 scope.spawn(move || {
-                    let mut potential = potential(&model.model, 0.0);
-                    half.part.set(&mut potential, 1, None)?;
-                    let part = half.part;
-                    part.compute(&mut potential, Some(&mut half))
+                    let mut potential = engine(model);
+                    let owners: Vec<i32> = part.owners().iter().map(|owner| owner + 1).collect();
+                    part.set(&mut potential, 1, once.then_some(&owners))?;
+                    let results = part.compute(&mut potential, Some(&mut process))?;
+                    let calls = 2 * model.network("blocks").as_u64().expect("blocks") as usize - 1;
+                    let other = process.rows.len() - process.owned;
+                    assert_eq!(process.brought, calls * other);
+                    Ok::<_, Error>(results)
                 })
-            });
-            for (part, thread) in parts.iter().zip(running) {
-                let results = thread.join().expect("no panic").expect("a valid domain");
-                part.add_to(&mut whole, &results);
-            }
-        });
-        assert_same(&whole, expected);
+            })
+            .collect();
+        for (part, thread) in parts.iter().zip(running) {
+            let results = thread.join().expect("no panic").expect("a valid domain");
+            let ghosts = results.forces[part.owned()..].as_flattened();
+            assert_eq!(largest(ghosts), 0.0, "forces are on the owners");
+            part.add_to(&mut whole, &results);
+        }
     });
+    whole
+}
+
+#[test]
+fn domains_are_one_system() {
+    for_each_network(|model, system, expected| {
+        for how in [(2, false), (2, true), (3, true)] {
+            assert_same(&divided((model, system), how, double), expected);
+        }
+    });
+}
+
+/// Rounding of float32, in the sums of the largest of these networks.
+#[test]
+fn domains_are_one_system_for_other_engines() {
+    let mut images = 0;
+    for seed in 0..NETWORKS / 4 {
+        let model = RandomModel::with(seed, |network| network["energy_aggregation"] = "sum".into());
+        // Cells are thinner than the cutoff: an atom is there many times.
+        let system = common::random_system::random_crystal(&mut Rng::with_seed(seed), &model);
+        let part = Part::new(&system, model.cutoff(), &[0]);
+        images += part.rows(false).len() - part.rows(true).len();
+        let expected = system.compute(&mut reference(&model));
+        for how in [(2, false), (2, true), (3, true)] {
+            assert_same(&divided((&model, &system), how, reference), &expected);
+            let whole = system.compute(&mut single(&model));
+            assert_close(&divided((&model, &system), how, single), &whole, 1e-5);
+        }
+    }
+    assert!(images > 100, "{images}");
 }
 
 /// A model with this many blocks whose atoms' energies are added, and a crystal for it.
@@ -388,11 +458,11 @@ fn a_domain_without_atoms_exchanges_all_the_same() {
     part.set(&mut potential, 0, None).expect("a valid list");
     let mut exchange = Periodic {
         part: &part,
-        calls: Vec::new(),
+        calls: 0,
     };
     let results = part.compute(&mut potential, Some(&mut exchange));
     assert_eq!(results.expect("nothing to compute").energies, [0.0]);
-    assert_eq!(exchange.calls, ["forward", "forward", "reverse", "reverse"]);
+    assert_eq!(exchange.calls, 5);
 }
 
 /// An exchange that fails in the call with this number.
@@ -406,10 +476,6 @@ impl Exchange for Failing {
         }
         Ok(())
     }
-
-    fn reverse(&mut self, rows: Rows, width: usize) -> Result<()> {
-        self.forward(rows, width)
-    }
 }
 
 #[test]
@@ -418,7 +484,7 @@ fn failing_exchanges_end_the_call() {
     let mut potential = potential(&model.model, 0.0);
     let part = Part::whole(&system, model.cutoff());
     part.set(&mut potential, 0, None).expect("a valid list");
-    for call in 0..4 {
+    for call in 0..5 {
         let error = part.compute(&mut potential, Some(&mut Failing(call)));
         assert_eq!(
             error.unwrap_err().to_string(),
@@ -428,7 +494,7 @@ fn failing_exchanges_end_the_call() {
     // The potential is as good as before.
     let mut exchange = Periodic {
         part: &part,
-        calls: Vec::new(),
+        calls: 0,
     };
     assert!(part.compute(&mut potential, Some(&mut exchange)).is_ok());
 }
@@ -451,12 +517,13 @@ fn incomplete_domains_are_refused() {
             part.positions.len() - part.owned()
         )
     );
-    let owners: Vec<i32> = part.origins.iter().map(|&o| o as i32).collect();
+    // Ghosts that stand for atoms elsewhere: one for all.
+    let mut owners: Vec<i32> = (0..part.positions.len() as i32).collect();
+    owners[part.owned() + 1..].fill(part.owned() as i32);
     part.set(&mut two, 0, Some(&owners)).expect("a valid list");
-    assert_eq!(
-        refused(part.compute(&mut two, Some(&mut Failing(0)))),
-        "invalid argument: both owners of ghosts and an exchange are given"
-    );
+    let elsewhere =
+        "invalid argument: 1 ghost atoms, but neither their owners nor an exchange are given";
+    assert_eq!(refused(part.compute(&mut two, None)), elsewhere);
     let mut short = part.clone();
     short.positions.pop();
     assert_eq!(
@@ -471,11 +538,21 @@ fn incomplete_domains_are_refused() {
     let (model, system) = with_blocks(1, "mean");
     let part = Part::whole(&system, model.cutoff());
     let mut mean = potential(&model.model, 0.0);
-    part.set(&mut mean, 0, None).expect("a valid list");
-    assert_eq!(
-        refused(part.compute(&mut mean, None)),
-        "not supported: a model that averages atomic energies needs the whole structure, not one domain of it"
-    );
+    let mut owners: Vec<i32> = (0..part.positions.len() as i32).collect();
+    owners[part.owned() + 1..].fill(part.owned() as i32);
+    part.set(&mut mean, 0, Some(&owners)).expect("a valid list");
+    assert_eq!(refused(part.compute(&mut mean, None)), elsewhere);
+    let averages = "not supported: a model that averages atomic energies needs the whole structure, not one domain of it";
+    for owners in [None, Some(part.owners())] {
+        part.set(&mut mean, 0, owners.as_deref())
+            .expect("a valid list");
+        let mut exchange = Failing(0);
+        let exchange: Option<&mut dyn Exchange> = match owners {
+            None => None,
+            Some(_) => Some(&mut exchange),
+        };
+        assert_eq!(refused(part.compute(&mut mean, exchange)), averages);
+    }
 }
 
 #[test]
@@ -504,6 +581,12 @@ fn unsound_lists_are_refused_and_the_old_one_kept() {
             };
             potential.set_neighbors(&host).unwrap_err().to_string()
         };
+    // The first ghost's owner is another.
+    let with_owner = |owner: i32| {
+        let mut owners = owners.clone();
+        owners[owned] = owner;
+        owners
+    };
     let neighbor = |value: i32| move |part: &mut Part| part.neighbors[0] = value;
     for (found, expected) in [
         (
@@ -551,25 +634,26 @@ fn unsound_lists_are_refused_and_the_old_one_kept() {
         ),
         (
             refused(&mut potential, 0, Some(&vec![0; atoms as usize]), &|_| ()),
-            format!(
-                "owner 0 of atom 1 is not one of {owned} owned atoms, or an owned atom has another owner"
-            ),
+            "owner 0 of atom 1 is another atom, but this one is owned".into(),
+        ),
+        (
+            refused(&mut potential, 0, Some(&with_owner(atoms)), &|_| ()),
+            format!("owner {atoms} of atom {owned} is not one of {atoms} atoms"),
+        ),
+        (
+            refused(&mut potential, 0, Some(&with_owner(-1)), &|_| ()),
+            format!("owner -1 of atom {owned} is not one of {atoms} atoms"),
         ),
         (
             refused(
                 &mut potential,
                 0,
-                Some(
-                    &[
-                        &owners[..owned],
-                        &vec![owned as i32; atoms as usize - owned],
-                    ]
-                    .concat(),
-                ),
+                Some(&with_owner(owned as i32 + 1)),
                 &|_| (),
             ),
             format!(
-                "owner {owned} of atom {owned} is not one of {owned} owned atoms, or an owned atom has another owner"
+                "owner {} of atom {owned} is a ghost that has another owner itself",
+                owned + 1
             ),
         ),
     ] {

@@ -1,9 +1,9 @@
 // One periodic crystal on several MPI processes, split by hand into slabs along x: mpiexec -n 2 domains [MODEL]
 //
 // Each process owns the atoms of its slab and has ghosts, one cutoff deep, for those of the others and for periodic
-// images. The network has several interaction blocks: at each, features go from owned atoms to their ghosts, and
-// gradients back. That is what the two functions of fsn_exchange are for; here they move all rows, where a real program
-// would send the borders only. Process 0 compares with the undivided crystal.
+// images. The network has several interaction blocks: at each, features go from owned atoms to their ghosts, and on the way
+// back gradients do. That is what fsn_exchange is for; here it moves all rows, where a real program would
+// send the borders only, and each atom once (see owners of fsn_neighbors). Process 0 compares with the undivided crystal.
 #include <flashschnet.h>
 #include <math.h>
 #include <mpi.h>
@@ -46,19 +46,6 @@ static int32_t forward(void *context, void *data, size_t width, size_t element_s
     all = collect(rows, width, 0, mine.owned);
     for (int i = mine.owned; i < mine.atoms; i++)
         memcpy(&rows[i * width], &all[mine.whole[i] * width], width * sizeof *rows);
-    free(all);
-    return 0;
-}
-
-static int32_t reverse(void *context, void *data, size_t width, size_t element_size) {
-    double *rows = data, *all;
-    (void)context;
-    if (element_size != sizeof(double))
-        return 1;
-    all = collect(rows, width, mine.owned, mine.atoms);
-    for (int i = 0; i < mine.owned; i++)
-        for (size_t k = 0; k < width; k++)
-            rows[i * width + k] += all[mine.whole[i] * width + k];
     free(all);
     return 0;
 }
@@ -107,7 +94,7 @@ int main(int argc, char **argv) {
     fsn_options options = {.size = sizeof options, .precision = FSN_PRECISION_DOUBLE};
     fsn_neighbors list = {.size = sizeof list, .offsets = mine.offsets, .neighbors = mine.neighbors};
     fsn_domain domain = {
-        .size = sizeof domain, .positions = mine.r, .types = mine.types, .forward = forward, .reverse = reverse};
+        .size = sizeof domain, .positions = mine.r, .types = mine.types, .forward = forward};
     fsn_structures crystal = {
         .size = sizeof crystal, .structures = 1, .atoms = ATOMS, .positions = r, .types = types, .cells = cell};
     fsn_results results = {.size = sizeof results, .energies = &energy, .forces = mine.forces, .virials = virial};

@@ -16,7 +16,6 @@ module slabs
       procedure :: divide
       procedure :: collect
       procedure :: forward
-      procedure :: reverse
    end type
 
 contains
@@ -58,7 +57,7 @@ contains
       call mpi_allreduce(mpi_in_place, total, size(total), mpi_double_precision, mpi_sum, mpi_comm_world)
    end function
 
-   !> Owned atoms' features go to their ghosts.
+   !> Owned atoms' features, and on the way back their gradients, go to their ghosts.
    subroutine forward(self, rows, stat)
       class(slab), intent(inout) :: self
       real(real64), intent(inout), contiguous :: rows(:, :)
@@ -66,17 +65,6 @@ contains
       real(real64), allocatable :: total(:, :)
       allocate (total, source=self%collect(rows, 1, self%owned))
       rows(:, self%owned + 1:) = total(:, self%whole(self%owned + 1:))
-      stat = 0
-   end subroutine
-
-   !> Ghosts' gradients are added to their owners'.
-   subroutine reverse(self, rows, stat)
-      class(slab), intent(inout) :: self
-      real(real64), intent(inout), contiguous :: rows(:, :)
-      integer, intent(out) :: stat
-      real(real64), allocatable :: total(:, :)
-      allocate (total, source=self%collect(rows, self%owned + 1, size(rows, 2)))
-      rows(:, :self%owned) = rows(:, :self%owned) + total(:, self%whole(:self%owned))
       stat = 0
    end subroutine
 end module

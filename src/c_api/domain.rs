@@ -28,8 +28,9 @@ pub struct fsn_neighbors {
     pub offsets: *const usize,
     /// `offsets[owned]` indices of owned or ghost atoms, counted from `base`.
     pub neighbors: *const i32,
-    /// `atoms` indices of owned atoms, counted from `base`: which one each atom is a copy of, itself for owned ones.
-    /// Null: the ghosts' owners may be elsewhere, and `fsn_domain` has the exchange.
+    /// `atoms` indices of atoms, counted from `base`: which one each atom is a copy of. Itself for an owned atom; for a ghost
+    /// the owned atom, or, if that is another process's, one of its ghosts here, which is its own owner and stands for all.
+    /// Null: every ghost is taken for another process's, even if several are copies of one.
     pub owners: *const i32,
     /// What the host counts atoms from: 0 or 1.
     pub base: i32,
@@ -41,10 +42,12 @@ unsafe impl Sized_ for fsn_neighbors {
     const FIRST_SIZE: usize = size_of::<Self>();
 }
 
-/// A host's function that moves rows of numbers between owned atoms and their ghosts. Returns 0 if it worked.
+/// A host's function that moves rows of numbers from owned atoms to their ghosts. Returns 0 if it worked.
 ///
-/// `rows` has `atoms` rows (owned, then ghosts) of `width` numbers of `element_size` bytes, 4 (float) or 8 (double).
-/// Called on the thread that called `fsn_potential_compute_domain`, the same number of times on every process.
+/// `rows` has rows of `width` numbers of `element_size` bytes, 4 (float) or 8 (double): for each owned atom, then for each ghost
+/// that is its own owner, in their order; without owners, for each ghost.
+/// Called on the thread that called `fsn_potential_compute_domain`, on every process for each block but the first and, if forces
+/// or virials are wanted, once more for each block.
 /// The rows are the library's and valid during the call only. It may not use the potential that calls it, nor leave by an
 /// exception or a jump.
 #[allow(non_camel_case_types)]
@@ -70,11 +73,12 @@ pub struct fsn_domain {
     pub positions: *const f64,
     /// `atoms` types: the model's own integers.
     pub types: *const i32,
-    /// Copies the rows of owned atoms to their ghosts. Null with `owners`, without ghosts, or with one block.
+    /// Fills the rows of ghosts, features and gradients alike, from those of the atoms that they are copies of. May be null if all
+    /// ghosts are copies of owned atoms, or, without owners, for a network of one block.
     pub forward: fsn_exchange,
-    /// Adds the rows of ghosts to their owners'. Null where `forward` is.
+    /// Not called: gradients go forward, too. May be null.
     pub reverse: fsn_exchange,
-    /// Handed to both.
+    /// Handed to `forward`.
     pub context: *mut c_void,
 }
 
@@ -168,18 +172,13 @@ pub unsafe extern "C" fn fsn_potential_compute_domain(
                 input(given.types, given.atoms, "types")?,
             )
         };
-        let mut callbacks = match (given.forward, given.reverse) {
-            (None, None) => None,
-            (Some(forward), Some(reverse)) => Some(Callbacks {
-                forward,
-                reverse,
-                context: given.context,
-            }),
-            _ => return Err(Error::invalid("forward and reverse must be given together")),
-        };
-        let exchange = callbacks
+        let mut callback = given.forward.map(|forward| Callback {
+            forward,
+            context: given.context,
+        });
+        let exchange = callback
             .as_mut()
-            .map(|callbacks| callbacks as &mut dyn Exchange);
+            .map(|callback| callback as &mut dyn Exchange);
         let results =
             potential.compute_domain(&Domain { positions, types }, exchange, wanted(&out)?)?;
         // SAFETY: by this function's contract.
@@ -188,37 +187,24 @@ pub unsafe extern "C" fn fsn_potential_compute_domain(
     })
 }
 
-type Callback = unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize) -> i32;
-
-/// A host's two callbacks.
-struct Callbacks {
-    forward: Callback,
-    reverse: Callback,
+/// A host's callback.
+struct Callback {
+    forward: unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize) -> i32,
     context: *mut c_void,
 }
 
-impl Callbacks {
-    fn call(&self, callback: Callback, name: &str, rows: Rows, width: usize) -> Result<()> {
+impl Exchange for Callback {
+    fn forward(&mut self, rows: Rows, width: usize) -> Result<()> {
         let (pointer, element_size): (*mut c_void, usize) = match rows {
             Rows::F64(rows) => (rows.as_mut_ptr().cast(), 8),
             Rows::F32(rows) => (rows.as_mut_ptr().cast(), 4),
         };
         // SAFETY: the host promised a function of this description; the rows are ours and live through the call.
-        match unsafe { callback(self.context, pointer, width, element_size) } {
+        match unsafe { (self.forward)(self.context, pointer, width, element_size) } {
             0 => Ok(()),
             code => Err(Error::Callback(format!(
-                "the {name} exchange returned {code}"
+                "the forward exchange returned {code}"
             ))),
         }
-    }
-}
-
-impl Exchange for Callbacks {
-    fn forward(&mut self, rows: Rows, width: usize) -> Result<()> {
-        self.call(self.forward, "forward", rows, width)
-    }
-
-    fn reverse(&mut self, rows: Rows, width: usize) -> Result<()> {
-        self.call(self.reverse, "reverse", rows, width)
     }
 }

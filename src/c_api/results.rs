@@ -16,7 +16,8 @@ pub struct fsn_results {
     pub energies: *mut f64,
     /// Energy of each atom; of each owned atom for a domain. A prior's term is shared equally by its atoms.
     pub atom_energies: *mut f64,
-    /// Atoms × 3: forces, −dE/dr. A domain's ghosts have theirs too, to be added to their owners' by the host.
+    /// Atoms × 3: forces, −dE/dr. Zero for a domain's ghosts, all is in their owners'; without owners and without an exchange, as
+    /// networks of one block may be computed, ghosts have theirs, to be added to their owners' by the host.
     pub forces: *mut f64,
     /// Structures × 3 × 3, row-major: virials, −dE/dε for a strain ε that takes r to (1 + ε) r. The stress is
     /// −virial / volume. Symmetric up to rounding.

@@ -27,12 +27,20 @@ pub struct Graph<'a> {
     pub neighbors: &'a [u32],
     /// Periodic images of the senders.
     pub images: Option<Images<'a>>,
-    /// For each atom the owned atom whose features it has; `None` where an [`Exchange`] brings them
-    /// or there are no ghosts.
-    pub owners: Option<&'a [u32]>,
+    /// Which atoms share features; `None` where each has its own.
+    pub owners: Option<Owners<'a>>,
     /// The number of the list: graphs of one caller with the same number have the same structures, offsets, neighbours,
     /// shifts and owners, so that an engine may keep a copy. `None` if there is no telling.
     pub version: Option<u64>,
+}
+
+/// Which ghosts are copies of which atoms: all copies of an atom have one row of features.
+#[derive(Debug, Clone, Copy)]
+pub struct Owners<'a> {
+    /// For each atom its row: an owned atom's, or one after those, which an [`Exchange`] fills.
+    pub rows: &'a [u32],
+    /// The ghost that stands for each row after the owned ones. Without an exchange there are none.
+    pub remote: &'a [u32],
 }
 
 /// Lattice translations of the senders of a graph.
@@ -65,30 +73,38 @@ impl Graph<'_> {
         d
     }
 
-    /// The atom whose features and feature gradients `atom` shares.
+    /// The row of the features and feature gradients of `atom`.
     #[inline]
-    pub fn owner(&self, atom: usize) -> usize {
-        self.owners.map_or(atom, |owners| owners[atom] as usize)
+    pub fn row(&self, atom: usize) -> usize {
+        self.owners
+            .map_or(atom, |owners| owners.rows[atom] as usize)
     }
 
-    /// Rows of feature arrays: all atoms, or the owned ones where ghosts are folded onto owners.
-    pub fn feature_rows(&self) -> usize {
-        if self.owners.is_some() {
-            self.owned
-        } else {
-            self.positions.len()
+    /// The atom that stands for a row.
+    #[inline]
+    pub fn atom(&self, row: usize) -> usize {
+        match self.owners {
+            Some(owners) if row >= self.owned => owners.remote[row - self.owned] as usize,
+            _ => row,
         }
+    }
+
+    /// Rows of feature arrays: those of owned atoms, then those of other domains' atoms, each once where copies are known.
+    pub fn feature_rows(&self) -> usize {
+        self.owners.map_or(self.positions.len(), |owners| {
+            self.owned + owners.remote.len()
+        })
     }
 }
 
 /// What the caller wants beyond the energies of atoms and structures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Forces on all atoms, ghosts too.
+    /// Forces on all atoms, ghosts too where nobody else computes them.
     pub forces: bool,
     /// Virial of each structure.
     pub virials: bool,
-    /// Virial of each atom, ghosts too.
+    /// Virial of each atom, ghosts too where nobody else computes them.
     pub atom_virials: bool,
 }
 
@@ -143,7 +159,7 @@ impl Results {
     }
 }
 
-/// Rows of numbers, one row an atom, of an engine's own precision.
+/// Rows of numbers of an engine's own precision: [`Graph::feature_rows`] of them.
 #[derive(Debug)]
 pub enum Rows<'a> {
     /// float64
@@ -154,20 +170,15 @@ pub enum Rows<'a> {
 
 /// How a host that divides space among processes moves features between them.
 ///
-/// Called once a block and direction from the second block on, in the same order on every process,
-/// also on one without atoms.
+/// Called once for each block but the first on the way forward, and for gradients once for each block on the way back, in the
+/// same order on every process, also on one without atoms. With an exchange all that is known of owned atoms is complete,
+/// forces too, and other atoms have none.
 pub trait Exchange {
-    /// Fills the rows of ghosts from the rows of their owners.
+    /// Fills the rows after the owned atoms' from the rows of the atoms, of this domain or another, that they stand for.
     ///
     /// # Errors
     /// Whatever the host's callback reports.
     fn forward(&mut self, rows: Rows, width: usize) -> Result<()>;
-
-    /// Adds the rows of ghosts to the rows of their owners.
-    ///
-    /// # Errors
-    /// Whatever the host's callback reports.
-    fn reverse(&mut self, rows: Rows, width: usize) -> Result<()>;
 }
 
 /// Something that computes energies and gradients of a graph.

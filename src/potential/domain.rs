@@ -1,6 +1,7 @@
 //! A host's own list: checked once when it is set, used in every step until the next.
 
 use super::input::{HostNeighbors, rising};
+use crate::engine::Owners;
 use crate::{Error, Result};
 
 /// A checked copy of a host's list.
@@ -9,7 +10,14 @@ pub(super) struct DomainList {
     pub atoms: usize,
     pub offsets: Vec<usize>,
     pub neighbors: Vec<u32>,
-    pub owners: Option<Vec<u32>>,
+    owners: Option<Copies>,
+}
+
+/// Rows of features, as [`Owners`].
+#[derive(Debug, Clone, PartialEq)]
+struct Copies {
+    rows: Vec<u32>,
+    remote: Vec<u32>,
 }
 
 impl DomainList {
@@ -61,6 +69,26 @@ impl DomainList {
     pub fn owned(&self) -> usize {
         self.offsets.len() - 1
     }
+
+    /// Whether the host said which atoms ghosts are copies of.
+    pub fn has_owners(&self) -> bool {
+        self.owners.is_some()
+    }
+
+    pub fn owners(&self) -> Option<Owners<'_>> {
+        self.owners.as_ref().map(|copies| Owners {
+            rows: &copies.rows,
+            remote: &copies.remote,
+        })
+    }
+
+    /// Number of rows whose features are not computed here.
+    pub fn elsewhere(&self) -> usize {
+        match &self.owners {
+            Some(copies) => copies.remote.len(),
+            None => self.atoms - self.owned(),
+        }
+    }
 }
 
 fn check_owners(
@@ -68,21 +96,42 @@ fn check_owners(
     owned: usize,
     index: impl Fn(i32, usize) -> Option<u32>,
     atoms: usize,
-) -> Result<Vec<u32>> {
+) -> Result<Copies> {
     if owners.len() != atoms {
         return Err(Error::invalid(format!(
             "{} owners for {atoms} atoms",
             owners.len()
         )));
     }
-    let mut checked = Vec::with_capacity(owners.len());
+    let mut rows = Vec::with_capacity(atoms);
+    let mut remote = Vec::new();
     for (atom, &owner) in owners.iter().enumerate() {
-        let found = index(owner, owned)
-            .filter(|&found| atom >= owned || found as usize == atom)
-            .ok_or_else(|| {
-                Error::invalid(format!("owner {owner} of atom {atom} is not one of {owned} owned atoms, or an owned atom has another owner"))
-            })?;
-        checked.push(found);
+        let found = index(owner, atoms).ok_or_else(|| {
+            Error::invalid(format!(
+                "owner {owner} of atom {atom} is not one of {atoms} atoms"
+            ))
+        })?;
+        let itself = found as usize == atom;
+        if atom < owned && !itself {
+            return Err(Error::invalid(format!(
+                "owner {owner} of atom {atom} is another atom, but this one is owned"
+            )));
+        }
+        rows.push(found);
+        if atom >= owned && itself {
+            remote.push(found);
+        }
     }
-    Ok(checked)
+    // From atoms to their rows.
+    for (atom, &owner) in owners.iter().enumerate().skip(owned) {
+        if rows[atom] as usize >= owned {
+            let place = remote.binary_search(&rows[atom]).map_err(|_| {
+                Error::invalid(format!(
+                    "owner {owner} of atom {atom} is a ghost that has another owner itself"
+                ))
+            })?;
+            rows[atom] = (owned + place) as u32;
+        }
+    }
+    Ok(Copies { rows, remote })
 }

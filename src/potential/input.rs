@@ -33,8 +33,8 @@ pub struct HostNeighbors<'a> {
     pub neighbors: &'a [i32],
     /// What is subtracted from every index: 0, or 1 for hosts that count from 1.
     pub base: i32,
-    /// For every atom the owned atom it is a copy of (itself for owned ones), or `None` where an
-    /// exchange brings the ghosts' features.
+    /// For every atom the one it is a copy of: itself for owned ones, an owned atom, or for copies of an atom of another
+    /// domain one ghost that stands for all of them. `None` where every ghost has features of its own.
     pub owners: Option<&'a [i32]>,
 }
 

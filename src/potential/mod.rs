@@ -288,8 +288,8 @@ impl Potential {
     /// Computes a host's domain with the list set before: the network, and not the priors, whose terms may reach over
     /// several domains and which hosts evaluate as bonded terms of their own.
     ///
-    /// Forces on ghosts are what the domain's own pairs exert on them, for the host to add to their owners;
-    /// with owners given they are there already and the ghosts' are zero.
+    /// With owners or an exchange, forces and virials of owned atoms are complete and those of ghosts are zero. Without either, as
+    /// networks of one block may be computed, ghosts have what the domain's own pairs exert on them, for the host to add to their owners.
     ///
     /// # Errors
     /// As [`Potential::compute`], and [`Error::Callback`] from `exchange`.
@@ -322,7 +322,7 @@ impl Potential {
             offsets: &list.offsets,
             neighbors: &list.neighbors,
             images: None,
-            owners: list.owners.as_deref(),
+            owners: list.owners(),
             version: Some(self.versions.host),
         };
         self.engine
@@ -386,20 +386,15 @@ fn check_options(model: &Model, options: &Options) -> Result<f64> {
 }
 
 fn check_exchange(network: &Network, list: &DomainList, exchange: bool) -> Result<()> {
-    if exchange && list.owners.is_some() {
-        return Err(Error::invalid(
-            "both owners of ghosts and an exchange are given",
-        ));
-    }
-    let ghosts = list.atoms > list.owned();
-    let complete = list.owners.is_some() || exchange || !ghosts || network.description.blocks == 1;
-    if !complete {
+    let elsewhere = list.elsewhere();
+    let alone = network.description.blocks == 1 && !list.has_owners();
+    if elsewhere > 0 && !exchange && !alone {
         return Err(Error::invalid(format!(
-            "{} ghost atoms, but neither their owners nor an exchange are given",
-            list.atoms - list.owned()
+            "{elsewhere} ghost atoms, but neither their owners nor an exchange are given"
         )));
     }
-    if network.description.energy_aggregation == Aggregation::Mean && list.owners.is_none() {
+    let whole = list.has_owners() && elsewhere == 0 && !exchange;
+    if network.description.energy_aggregation == Aggregation::Mean && !whole {
         return Err(Error::unsupported(
             "a model that averages atomic energies needs the whole structure, not one domain of it",
         ));

@@ -4,24 +4,21 @@ module flashschnet_exchange
    use, intrinsic :: iso_fortran_env, only: real32, real64
    implicit none
    private
-   public :: callbacks, forward_rows, fsn_exchange, reverse_rows
+   public :: callbacks, forward_rows, fsn_exchange
 
    !> A host's communication between the owned atoms and the ghosts of its domains. A host extends this type by what its
-   !> communication needs, and writes two procedures.
+   !> communication needs, and writes a procedure.
    !>
-   !> `rows` has a column of numbers for each atom of the domain: owned atoms, then ghosts. `stat` is 0, or any other
-   !> number if it did not work: the calculation then ends with `fsn_callback_error`. Every process is called the same
-   !> number of times.
+   !> `rows` has a column of numbers for each owned atom, then for each ghost that is its own owner, or for each ghost if no
+   !> owners were given. `stat` is 0, or any other number if it did not work: the calculation then ends with
+   !> `fsn_callback_error`. Every process is called the same number of times.
    type, abstract :: fsn_exchange
    contains
-      !> Copies the columns of owned atoms to their ghosts.
+      !> Fills the columns of ghosts from those of the atoms that they are copies of.
       procedure(exchange_rows), deferred :: forward
-      !> Adds the columns of ghosts to their owners'.
-      procedure(exchange_rows), deferred :: reverse
-      !> The same for a potential in single precision. By default they go through the two above, with a copy in double
-      !> precision; a host that has communication for single precision may override them.
+      !> The same for a potential in single precision. By default it goes through the one above, with a copy in double
+      !> precision; a host that has communication for single precision may override it.
       procedure :: forward_single
-      procedure :: reverse_single
    end type
 
    abstract interface
@@ -33,10 +30,10 @@ module flashschnet_exchange
       end subroutine
    end interface
 
-   !> What the library hands back to the two functions below.
+   !> What the library hands back to the function below.
    type :: callbacks
       class(fsn_exchange), pointer :: host => null()
-      integer(c_size_t) :: atoms = 0
+      integer(c_size_t) :: rows = 0
    end type
 
 contains
@@ -51,16 +48,6 @@ contains
       rows = real(doubles, real32)
    end subroutine
 
-   subroutine reverse_single(self, rows, stat)
-      class(fsn_exchange), intent(inout) :: self
-      real(real32), intent(inout), contiguous :: rows(:, :)
-      integer, intent(out) :: stat
-      real(real64), allocatable :: doubles(:, :)
-      allocate (doubles, source=real(rows, real64))
-      call self%reverse(doubles, stat)
-      rows = real(doubles, real32)
-   end subroutine
-
    function forward_rows(context, rows, width, element_size) bind(c) result(code)
       type(c_ptr), value :: context, rows
       integer(c_size_t), value :: width, element_size
@@ -70,28 +57,11 @@ contains
       real(real64), pointer, contiguous :: doubles(:, :)
       call c_f_pointer(context, to)
       if (element_size == 4) then
-         call c_f_pointer(rows, singles, [width, to%atoms])
+         call c_f_pointer(rows, singles, [width, to%rows])
          call to%host%forward_single(singles, code)
       else
-         call c_f_pointer(rows, doubles, [width, to%atoms])
+         call c_f_pointer(rows, doubles, [width, to%rows])
          call to%host%forward(doubles, code)
-      end if
-   end function
-
-   function reverse_rows(context, rows, width, element_size) bind(c) result(code)
-      type(c_ptr), value :: context, rows
-      integer(c_size_t), value :: width, element_size
-      integer(c_int32_t) :: code
-      type(callbacks), pointer :: to
-      real(real32), pointer, contiguous :: singles(:, :)
-      real(real64), pointer, contiguous :: doubles(:, :)
-      call c_f_pointer(context, to)
-      if (element_size == 4) then
-         call c_f_pointer(rows, singles, [width, to%atoms])
-         call to%host%reverse_single(singles, code)
-      else
-         call c_f_pointer(rows, doubles, [width, to%atoms])
-         call to%host%reverse(doubles, code)
       end if
    end function
 end module

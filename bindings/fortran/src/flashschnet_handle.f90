@@ -16,8 +16,8 @@ module flashschnet_handle
       type(c_ptr) :: object = c_null_ptr
       procedure(free_object), pointer, nopass :: free => null()
       integer :: users = 1
-      !> Owned atoms of a potential's domain.
-      integer :: owned = 0
+      !> Owned atoms of a potential's domain, and columns of its exchange.
+      integer :: owned = 0, exchanged = 0
    end type
 
    !> Assignment makes two handles of one object, which is freed with the last of them. Counting is not for threads: make
@@ -29,7 +29,8 @@ module flashschnet_handle
       procedure, non_overridable :: get
       procedure, non_overridable :: set
       procedure, non_overridable :: owned
-      procedure, non_overridable :: set_owned
+      procedure, non_overridable :: exchanged
+      procedure, non_overridable :: set_domain
       !> Gives the object up before the variable ends; the handle is then empty.
       procedure, non_overridable :: free
       procedure, private, non_overridable :: share
@@ -64,10 +65,18 @@ contains
       if (associated(self%shared)) owned = self%shared%owned
    end function
 
-   subroutine set_owned(self, owned)
+   integer function exchanged(self)
       class(handle), intent(in) :: self
-      integer, intent(in) :: owned
-      if (associated(self%shared)) self%shared%owned = owned
+      exchanged = 0
+      if (associated(self%shared)) exchanged = self%shared%exchanged
+   end function
+
+   subroutine set_domain(self, owned, exchanged)
+      class(handle), intent(in) :: self
+      integer, intent(in) :: owned, exchanged
+      if (.not. associated(self%shared)) return
+      self%shared%owned = owned
+      self%shared%exchanged = exchanged
    end subroutine
 
    subroutine free(self)

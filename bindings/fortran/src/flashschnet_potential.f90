@@ -6,7 +6,7 @@ module flashschnet_potential
       fsn_options_set, fsn_potential_compute, fsn_potential_compute_domain, fsn_potential_free, fsn_potential_get_info, &
       fsn_potential_new, fsn_potential_set_neighbors, fsn_results, fsn_structures, fsn_success
    use flashschnet_errors, only: c_text, check_shape, conclude, fortran_text, put, refuse
-   use flashschnet_exchange, only: callbacks, forward_rows, fsn_exchange, reverse_rows
+   use flashschnet_exchange, only: callbacks, forward_rows, fsn_exchange
    use flashschnet_handle, only: handle
    use flashschnet_model, only: fsn_model
    use flashschnet_structures, only: converted, describe, set_excluded, set_periodic
@@ -266,8 +266,8 @@ contains
       integer(int32), intent(in), contiguous, target :: neighbors(:)
       !> Number of owned atoms and ghosts together; by default there are no ghosts, or as many as `owners` says.
       integer, intent(in), optional :: atoms
-      !> (atoms): the owned atom, from 1, that each is a copy of, itself for owned ones. Left out if the owners may be
-      !> elsewhere; `compute_domain` is then given an exchange.
+      !> (atoms): the atom, from 1, that each is a copy of: itself for owned ones, an owned one, or for ghosts of an atom
+      !> that is elsewhere one of them, which is its own owner. Left out: no ghost is a copy of another atom here.
       integer(int32), intent(in), contiguous, target, optional :: owners(:)
       integer, intent(out), optional :: stat
       character(:), allocatable, intent(inout), optional :: errmsg
@@ -275,7 +275,7 @@ contains
       type(fsn_neighbors) :: given
       integer(c_int) :: status
       character(:), allocatable :: text
-      integer :: owned, count
+      integer :: i, owned, count
       owned = size(first) - 1
       count = owned
       if (present(owners)) count = size(owners)
@@ -297,7 +297,10 @@ contains
          given%offsets = c_loc(offsets)
          given%base = 1
          status = fsn_potential_set_neighbors(self%get(), given)
-         if (status == fsn_success) call self%set_owned(owned)
+         if (status == fsn_success) then
+            if (present(owners)) count = owned + sum([(merge(1, 0, owners(i) == i), i=owned + 1, count)])
+            call self%set_domain(owned, count)
+         end if
       end if
       call conclude(status, text, stat)
       if (present(errmsg) .and. allocated(text)) errmsg = text
@@ -310,11 +313,12 @@ contains
       !> (3, atoms): owned atoms, then ghosts.
       real(real64), intent(in), contiguous, target :: positions(:, :)
       integer(int32), intent(in), contiguous, target :: types(:)
-      !> Not needed with `owners`, without ghosts, or with one block.
+      !> Not needed if all ghosts are copies of owned atoms.
       class(fsn_exchange), intent(inout), target, optional :: exchange
       !> The sum over owned atoms.
       real(real64), intent(inout), target, optional :: energy
-      !> (3, atoms); ghosts' are to be added to their owners'.
+      !> (3, atoms); ghosts have none. Only with neither owners nor an exchange, as networks of one block may be computed,
+      !> ghosts have some, to be added to their owners'.
       real(real64), intent(inout), contiguous, target, optional :: forces(:, :)
       real(real64), intent(inout), contiguous, target, optional :: virial(:, :)
       !> (owned atoms)
@@ -337,10 +341,9 @@ contains
       call put(given%types, c_loc(types), shape(types), [atoms], 'types', text)
       if (present(exchange)) then
          context%host => exchange
-         context%atoms = atoms
+         context%rows = self%exchanged()
          given%context = c_loc(context)
          given%forward = c_funloc(forward_rows)
-         given%reverse = c_funloc(reverse_rows)
       end if
       results%size = c_sizeof(results)
       if (present(energy)) results%energies = c_loc(energy)

@@ -24,15 +24,12 @@ class Ghosts:
         self.owners = np.array([atom for atom, _ in number])
         self.positions = positions[self.owners] + np.array([shift for _, shift in number]) @ cell
         self.types = types[self.owners]
+        self.sources = self.owners[owned:]
         self.calls = []
 
     def forward(self, rows):
-        self.calls.append(("forward", rows.shape, rows.dtype.name))
-        rows[self.owned :] = rows[self.owners[self.owned :]]
-
-    def reverse(self, rows):
-        self.calls.append(("reverse", rows.shape, rows.dtype.name))
-        np.add.at(rows, self.owners[self.owned :], rows[self.owned :])
+        self.calls.append(rows.shape)
+        rows[self.owned :] = rows[self.sources]
 
     def folded(self, values):
         total = np.zeros((self.owned, *values.shape[1:]))
@@ -77,17 +74,29 @@ def test_exchange(model, structure, ghosts, precision):
     potential = flashschnet.Potential(model, "cpu", **precision.choices)
     expected = potential.compute(*structure, virial=True, virials=True)
     potential.set_neighbors(ghosts.offsets, ghosts.neighbors, atoms=len(ghosts.owners))
-    found = potential.compute_domain(
-        ghosts.positions, ghosts.types, forward=ghosts.forward, reverse=ghosts.reverse, virial=True, virials=True
-    )
+    found = potential.compute_domain(ghosts.positions, ghosts.types, forward=ghosts.forward, virial=True, virials=True)
     agree(found, expected, ghosts, precision)
-    assert {name for name, _, _ in ghosts.calls} == {"forward", "reverse"}
-    assert {shape[0] for _, shape, _ in ghosts.calls} == {len(ghosts.owners)}
-    energy = potential.compute_domain(
-        ghosts.positions, ghosts.types, forward=ghosts.forward, reverse=ghosts.reverse, forces=False
-    )
+    assert {rows for rows, _ in ghosts.calls} == {len(ghosts.owners)}
+    energy = potential.compute_domain(ghosts.positions, ghosts.types, forward=ghosts.forward, forces=False)
     assert energy.forces is None
     assert energy.energy == pytest.approx(expected.energy, rel=precision.energy)
+
+
+@pytest.mark.parametrize("base", [0, 1])
+def test_an_exchange_of_each_atom_once(model, structure, ghosts, precision, base):
+    """Ghosts as if of another process, where all images of an atom have one row."""
+    potential = flashschnet.Potential(model, "cpu", **precision.choices)
+    expected = potential.compute(*structure, virial=True, virials=True)
+    owners = np.arange(len(ghosts.owners))
+    for atom in range(ghosts.owned):
+        images = np.flatnonzero(ghosts.owners == atom)[1:]
+        owners[images] = images[0]
+    ghosts.sources = ghosts.owners[owners == np.arange(len(owners))][ghosts.owned :]
+    assert len(ghosts.sources) == ghosts.owned
+    potential.set_neighbors(ghosts.offsets, ghosts.neighbors + base, owners=owners + base, base=base)
+    found = potential.compute_domain(ghosts.positions, ghosts.types, forward=ghosts.forward, virial=True, virials=True)
+    agree(found, expected, ghosts, precision)
+    assert {rows for rows, _ in ghosts.calls} == {2 * ghosts.owned}
 
 
 def test_what_a_callback_raises_comes_out(potential, ghosts):
@@ -95,10 +104,9 @@ def test_what_a_callback_raises_comes_out(potential, ghosts):
         raise KeyError("the host's own trouble")
 
     potential.set_neighbors(ghosts.offsets, ghosts.neighbors, atoms=len(ghosts.owners))
-    for forward, reverse in ((fails, ghosts.reverse), (ghosts.forward, fails)):
-        with pytest.raises(KeyError, match="the host's own trouble"):
-            potential.compute_domain(ghosts.positions, ghosts.types, forward=forward, reverse=reverse)
-    found = potential.compute_domain(ghosts.positions, ghosts.types, forward=ghosts.forward, reverse=ghosts.reverse)
+    with pytest.raises(KeyError, match="the host's own trouble"):
+        potential.compute_domain(ghosts.positions, ghosts.types, forward=fails)
+    found = potential.compute_domain(ghosts.positions, ghosts.types, forward=ghosts.forward)
     assert np.isfinite(found.energy)
 
 
@@ -118,7 +126,7 @@ def test_closing_during_a_call_lets_it_finish(model, ghosts):
         potential.close()
         ghosts.forward(rows)
 
-    found = potential.compute_domain(ghosts.positions, ghosts.types, forward=forward, reverse=ghosts.reverse)
+    found = potential.compute_domain(ghosts.positions, ghosts.types, forward=forward)
     assert np.isfinite(found.forces).all()
     with pytest.raises(flashschnet.InvalidArgument) as error:
         potential.compute(*crystal())

@@ -150,7 +150,7 @@ impl<T: Real> Edges<T> {
         sorters: &PerThread<Sorter<T>>,
         pool: Option<&ThreadPool>,
     ) -> Result<()> {
-        let rows = part.rows.len();
+        let rows = part.listed;
         let offsets = &graph.offsets[part.rows.start..][..=part.owned];
         self.starts.clear();
         self.starts
@@ -229,7 +229,7 @@ impl<T: Real> Edges<T> {
     /// Appends rows for ghosts: the transpose of the ghosts' columns of the host's list.
     fn list_ghosts(&mut self, graph: &Graph, part: &Part) {
         self.heard_by.clear();
-        let rows = part.rows.len();
+        let rows = part.listed;
         if rows == part.owned {
             return;
         }

@@ -28,8 +28,8 @@ pub(super) enum Terms<'a, T> {
 }
 
 impl<T: CpuReal> CpuEngine<T> {
-    /// Sums `terms` of `block` for the rows of `segments` into `sums`, replacing what is in the first of them, or keeping it for the
-    /// task alone if that is empty, and adding to the others; gradients of pairs are added to `slopes`. Calls `then(first row, number of rows, their sums, their part of others)` for every task.
+    /// Sums `terms` of `block` for the rows of `segments`: the first of `sums` for each task by itself, adding to the others; gradients of
+    /// pairs are added to `slopes`. Calls `then(first row, number of rows, their sums, their part of others)` for every task.
     pub(super) fn gather<R: Rows>(
         &self,
         (pool, block): (Option<&ThreadPool>, usize),
@@ -39,7 +39,7 @@ impl<T: CpuReal> CpuEngine<T> {
         (sums, slopes, others): (Sums<T>, &mut [T], R),
         then: impl Fn(usize, usize, &mut [T], R) + Sync,
     ) {
-        let (kept, stride) = (!sums.0.data.is_empty(), sums.0.stride);
+        let stride = sums.0.stride;
         let arrays = (sums, edges.ragged(slopes), others);
         for_each_segment(segments, arrays, |segment, (sums, mut slopes, others)| {
             let start = segment.rows.start;
@@ -59,16 +59,11 @@ impl<T: CpuReal> CpuEngine<T> {
                 pool,
                 segment.rows.len(),
                 (sums, slopes, others),
-                |first, count, ((m, forces, virials), mut slopes, others)| {
+                |first, count, ((_, forces, virials), mut slopes, others)| {
                     others.fetch(count);
                     let mut own = self.messages.get();
-                    let m = if kept {
-                        m
-                    } else {
-                        own.resize(count * stride);
-                        Array::new(&mut own, stride)
-                    };
-                    let mut sums = (m, forces, virials);
+                    own.resize(count * stride);
+                    let mut sums = (Array::new(&mut own, stride), forces, virials);
                     if segment.mutual {
                         partial.total(first, count, &mut sums);
                     } else {

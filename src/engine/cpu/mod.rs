@@ -116,8 +116,6 @@ struct Workspace<T> {
     y: Vec<Aligned<T>>,
     /// z = f2out · m + bias, and then act′(z), of every block, owned rows.
     z: Vec<Aligned<T>>,
-    /// dE/dy of all rows, where an exchange needs it.
-    m: Aligned<T>,
     /// dE/dx.
     gradient: Aligned<T>,
     /// dE/dm of this block and the one below, all rows.
@@ -257,7 +255,7 @@ impl<T: CpuReal> Engine for CpuEngine<T> {
         // Taken out so that tasks can borrow the engine.
         let mut work = std::mem::take(&mut self.work);
         let mut parts = std::mem::take(&mut self.parts);
-        parts::parts(graph, &mut parts);
+        parts::parts(graph, exchange.is_some(), &mut parts);
         let by_part = ByPart {
             parts: &parts,
             outputs: Outputs::new(results),

@@ -21,6 +21,8 @@ pub(super) struct Part {
     pub rows: Range<usize>,
     /// How many of the rows are of owned atoms.
     pub owned: usize,
+    /// How many have pairs: those of owned atoms, and those of ghosts if nobody else computes what these feel.
+    pub listed: usize,
 }
 
 impl Part {
@@ -37,15 +39,17 @@ impl Part {
     }
 }
 
-/// The parts of a graph. They depend on its structures only.
-pub(super) fn parts(graph: &Graph, parts: &mut Vec<Part>) {
+/// The parts of a graph. They depend on its structures only; with an exchange there is one.
+pub(super) fn parts(graph: &Graph, exchange: bool, parts: &mut Vec<Part>) {
     parts.clear();
     let count = graph.structures.len() - 1;
-    if graph.feature_rows() > graph.owned {
+    let rows = graph.feature_rows();
+    if exchange || rows > graph.owned {
         parts.push(Part {
             structures: 0..count,
-            rows: 0..graph.feature_rows(),
+            rows: 0..rows,
             owned: graph.owned,
+            listed: if exchange { graph.owned } else { rows },
         });
         return;
     }
@@ -56,11 +60,13 @@ pub(super) fn parts(graph: &Graph, parts: &mut Vec<Part>) {
                 last.structures.end += 1;
                 last.rows.end += rows;
                 last.owned += rows;
+                last.listed += rows;
             }
             _ => parts.push(Part {
                 structures: structure..structure + 1,
                 rows: bounds[0]..bounds[1],
                 owned: rows,
+                listed: rows,
             }),
         }
     }
@@ -179,7 +185,7 @@ mod tests {
             version: None,
         };
         let mut found = Vec::new();
-        parts(&graph, &mut found);
+        parts(&graph, false, &mut found);
         let bounds: Vec<_> = found
             .iter()
             .map(|part| (part.structures.clone(), part.rows.clone(), part.owned))

@@ -10,7 +10,7 @@ use super::readout::Scratch;
 use super::rows::{Array, for_each_task};
 use super::{CpuEngine, CpuReal, Filters, Workspace};
 use crate::Result;
-use crate::engine::{Exchange, Graph, Rows, Wanted};
+use crate::engine::{Exchange, Graph, Wanted};
 use crate::model::{Aggregation, Network};
 use crate::simd::{Aligned, Real, padded};
 
@@ -55,7 +55,7 @@ impl<T: CpuReal> CpuEngine<T> {
             &self.sorters,
             run.pool,
         )?;
-        self.start(work, run, exchange.is_some());
+        self.start(work, run);
         let blocks = network.description.blocks;
         for block in 0..blocks {
             self.forward(work, run, block);
@@ -64,21 +64,29 @@ impl<T: CpuReal> CpuEngine<T> {
                     &mut work.y[block + 1],
                     &mut work.compact,
                     network.description.filters,
-                    |rows, width| exchange.forward(rows, width),
+                    *exchange,
                 )?;
             }
         }
         self.energies(work, run, outputs);
         if wanted.gradients() {
             work.forces.clear();
-            work.forces.resize(part.rows.len(), [0.0; 3]);
+            work.forces.resize(part.listed, [0.0; 3]);
             work.slopes.resize(work.edges.places(), T::default());
             work.virials.clear();
             let virials = wanted.virials || wanted.atom_virials;
             work.virials
-                .resize(if virials { part.rows.len() } else { 0 }, [0.0; 9]);
+                .resize(if virials { part.listed } else { 0 }, [0.0; 9]);
             for block in (0..blocks).rev() {
-                self.backward(work, run, block, exchange)?;
+                if let Some(exchange) = exchange {
+                    exchange_rows(
+                        &mut work.g[block % 2],
+                        &mut work.compact,
+                        network.description.filters,
+                        *exchange,
+                    )?;
+                }
+                self.backward(work, run, block);
             }
             collect(work, run, outputs);
         }
@@ -86,7 +94,7 @@ impl<T: CpuReal> CpuEngine<T> {
     }
 
     /// Sizes the workspace; features and y⁰ by types.
-    fn start(&self, work: &mut Workspace<T>, run: Run, exchange: bool) {
+    fn start(&self, work: &mut Workspace<T>, run: Run) {
         let (features, stride) = widths::<T>(run.network);
         let (rows, owned, blocks) = (
             run.part.rows.len(),
@@ -99,14 +107,13 @@ impl<T: CpuReal> CpuEngine<T> {
         work.z.resize(blocks, Aligned::default());
         work.y.iter_mut().for_each(|y| size(y, rows * stride));
         work.z.iter_mut().for_each(|z| size(z, owned * features));
-        size(&mut work.m, if exchange { rows * stride } else { 0 });
         size(&mut work.gradient, owned * features);
         for g in &mut work.g {
             size(g, rows * stride);
-            // Ghosts give nothing back here; their owners do.
+            // Ghosts give nothing back here, unless an exchange says what.
             g[owned * stride..].fill(T::default());
         }
-        let kinds = &run.graph.types[run.part.rows.clone()];
+        let (graph, base) = (run.graph, run.part.rows.start);
         let of_kind = |table: &'_ [T], kind: u32, row: &mut [T]| {
             let width = row.len();
             row.copy_from_slice(&table[kind as usize * width..][..width]);
@@ -116,7 +123,8 @@ impl<T: CpuReal> CpuEngine<T> {
             Array::new(&mut work.y[0], stride),
         );
         for_each_task(run.pool, rows, arrays, |first, count, (mut x, mut y)| {
-            for (row, &kind) in kinds[first..first + count].iter().enumerate() {
+            for row in 0..count {
+                let kind = graph.types[graph.atom(base + first + row)];
                 if first + row < owned {
                     of_kind(&self.weights.embedding, kind, x.row(row));
                 }
@@ -277,13 +285,7 @@ impl<T: CpuReal> CpuEngine<T> {
     }
 
     /// Takes dE/dx above a block to dE/dx below it and dE/dm of the block below; adds the block's forces and virials.
-    fn backward(
-        &self,
-        work: &mut Workspace<T>,
-        run: Run,
-        block: usize,
-        exchange: &mut Option<&mut dyn Exchange>,
-    ) -> Result<()> {
+    fn backward(&self, work: &mut Workspace<T>, run: Run, block: usize) {
         let (network, passes) = (run.network, (run.pool, block));
         let (features, stride) = widths::<T>(network);
         let below = block > 0;
@@ -312,7 +314,7 @@ impl<T: CpuReal> CpuEngine<T> {
             virials,
         };
         let sums = (
-            Array::new(&mut work.m, stride),
+            Array::new(&mut [][..], stride),
             Array::new(&mut work.forces, 1),
             Array::new(&mut work.virials, 1),
         );
@@ -326,7 +328,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 (sums, slopes, ()),
                 |_, _, _, ()| {},
             );
-            return Ok(());
+            return;
         }
         let dense = |first: usize, count: usize, y_gradient: &mut [T], arrays: DenseArrays<T>| {
             let (gradient, slopes, mut g) = arrays;
@@ -346,37 +348,9 @@ impl<T: CpuReal> CpuEngine<T> {
             Array::new(&mut work.z[block - 1], features),
             Array::new(&mut g_below[..run.part.owned * stride], stride),
         );
-        let Some(exchange) = exchange else {
-            // Without an exchange and with a block below, ghosts are folded: they have no rows.
-            let arrays = (sums, slopes, owned);
-            self.gather(passes, edges, edges.segments(), terms, arrays, dense);
-            return Ok(());
-        };
-        // The dense part waits for what other domains give back.
-        self.gather(
-            passes,
-            edges,
-            edges.segments(),
-            terms,
-            (sums, slopes, ()),
-            |_, _, _, ()| {},
-        );
-        exchange_rows(
-            &mut work.m,
-            &mut work.compact,
-            network.description.filters,
-            |rows, width| exchange.reverse(rows, width),
-        )?;
-        let m = Array::new(&mut work.m, stride);
-        for_each_task(
-            run.pool,
-            run.part.owned,
-            (m, owned),
-            |first, count, (m, owned)| {
-                dense(first, count, m.data, owned);
-            },
-        );
-        Ok(())
+        // Ghosts have no pairs here: with a block below they are folded, or there is an exchange.
+        let arrays = (sums, slopes, owned);
+        self.gather(passes, edges, edges.segments(), terms, arrays, dense);
     }
 }
 
@@ -414,15 +388,15 @@ fn exchange_rows<T: CpuReal>(
     rows: &mut [T],
     compact: &mut Vec<T>,
     filters: usize,
-    mut exchange: impl FnMut(Rows, usize) -> Result<()>,
+    exchange: &mut dyn Exchange,
 ) -> Result<()> {
     let stride = padded::<T>(filters);
     if stride == filters {
-        return exchange(T::rows(rows), filters);
+        return exchange.forward(T::rows(rows), filters);
     }
     compact.clear();
     compact.extend(rows.chunks_exact(stride).flat_map(|row| &row[..filters]));
-    exchange(T::rows(compact), filters)?;
+    exchange.forward(T::rows(compact), filters)?;
     for (row, compact) in rows
         .chunks_exact_mut(stride)
         .zip(compact.chunks_exact(filters))

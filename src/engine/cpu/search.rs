@@ -63,8 +63,7 @@ impl Search<'_> {
                 structure += 1;
             }
             for pair in graph.offsets[atom]..graph.offsets[atom + 1] {
-                let owner = graph.owner(graph.neighbors[pair] as usize);
-                let other = owner - other_base;
+                let other = graph.row(graph.neighbors[pair] as usize) - other_base;
                 if segment.mutual && !stands_in(row - base, other, length) {
                     if self.counted {
                         let vector = graph.vector(structure, atom, pair);

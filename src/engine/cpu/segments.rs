@@ -46,7 +46,7 @@ pub(super) fn stands_in(i: usize, j: usize, rows: usize) -> bool {
     2 * after < rows || 2 * after == rows && i < j
 }
 
-/// The segments of a part's rows, which count from its first; those of ghosts, if they have rows, come last.
+/// The segments of a part's rows, which count from its first; those of ghosts, if they have pairs, come last.
 pub(super) fn segments(graph: &Graph, part: &Part, segments: &mut Vec<Segment>) {
     segments.clear();
     let rows = part.rows.len();
@@ -61,9 +61,9 @@ pub(super) fn segments(graph: &Graph, part: &Part, segments: &mut Vec<Segment>) 
         let mutual = rows == part.owned && own.len().saturating_mul(own.len()) <= SHARE * pairs;
         add(own, mutual);
     }
-    if rows > part.owned {
+    if part.listed > part.owned {
         segments.push(Segment {
-            rows: part.owned..rows,
+            rows: part.owned..part.listed,
             mutual: false,
         });
     }
@@ -138,6 +138,7 @@ mod tests {
             structures: 0..4,
             rows: 0..206,
             owned: 206,
+            listed: 206,
         };
         let mut found = Vec::new();
         segments(&graph, &part, &mut found);

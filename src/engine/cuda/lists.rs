@@ -11,7 +11,8 @@ use crate::engine::Graph;
 pub(super) struct Lists {
     /// The list that is there.
     version: Option<u64>,
-    rows: usize,
+    /// Rows, and whether those of ghosts have pairs.
+    rows: (usize, bool),
     pairs: usize,
     shifted: bool,
     owned_by: bool,
@@ -28,7 +29,7 @@ impl Lists {
         let array = || Array::new(device);
         Self {
             version: None,
-            rows: 0,
+            rows: (0, false),
             pairs: 0,
             shifted: false,
             owned_by: false,
@@ -46,9 +47,10 @@ impl Lists {
         self.pairs
     }
 
-    /// Brings the list of `graph` to the device if it is not there.
-    pub fn update(&mut self, graph: &Graph) -> Result<Inputs> {
-        let rows = graph.feature_rows();
+    /// Brings the list of `graph` to the device if it is not there. Rows of ghosts have the owned atoms that hear them, or
+    /// nothing where an exchange says what is needed.
+    pub fn update(&mut self, graph: &Graph, exchange: bool) -> Result<Inputs> {
+        let rows = (graph.feature_rows(), !exchange);
         if self.version.is_none() || self.version != graph.version || self.rows != rows {
             self.version = None;
             self.copy(graph, rows)?;
@@ -67,12 +69,13 @@ impl Lists {
         })
     }
 
-    fn copy(&mut self, graph: &Graph, rows: usize) -> Result<()> {
+    fn copy(&mut self, graph: &Graph, (rows, heard): (usize, bool)) -> Result<()> {
         let mut starts: Vec<u64> = graph.offsets.iter().map(|&start| start as u64).collect();
         let images = graph.images.as_ref();
         self.shifted = images.is_some_and(|images| images.shifts.iter().any(|s| *s != [0; 3]));
         self.owned_by = graph.owners.is_some();
-        if rows == graph.owned {
+        if rows == graph.owned || !heard {
+            starts.resize(rows + 1, graph.neighbors.len() as u64);
             self.candidates.set(graph.neighbors)?;
             if let Some(images) = images.filter(|_| self.shifted) {
                 self.shifts.set(images.shifts)?;
@@ -87,7 +90,7 @@ impl Lists {
         self.pairs = starts.last().map_or(0, |&end| end as usize);
         self.starts.set(&starts)?;
         if let Some(owners) = graph.owners {
-            self.owners.set(owners)?;
+            self.owners.set(owners.rows)?;
         }
         let structures: Vec<u32> = graph.structures.iter().map(|&start| start as u32).collect();
         let mut structure = Vec::with_capacity(rows);

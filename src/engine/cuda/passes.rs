@@ -4,7 +4,7 @@ use super::device::{Batch, Kernel, Launch, words_of};
 use super::system::System;
 use super::tuning::{Regime, Tuning};
 use super::{CudaEngine, CudaReal, Program};
-use crate::engine::{Exchange, Graph, Results, Rows, Wanted, network as network_of};
+use crate::engine::{Exchange, Graph, Results, Wanted, network as network_of};
 use crate::{Error, Result};
 
 const WARP: usize = 32;
@@ -44,7 +44,7 @@ impl<T: CudaReal> CudaEngine<T> {
         exchange: Option<&mut dyn Exchange>,
         results: &mut Results,
     ) -> Result<()> {
-        let (inputs, shape) = self.inputs(graph)?;
+        let (inputs, shape) = self.inputs(graph, exchange.is_some())?;
         let mut run = self.run(&inputs, shape, wanted)?;
         self.step(&mut run, wanted, exchange)?;
         self.device.run(&run.batch)?;
@@ -87,9 +87,7 @@ impl<T: CudaReal> CudaEngine<T> {
             run.dense(Kernel::Update, block);
             if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
                 let first = (block + 1) * rows * self.recipe.widths.filters;
-                self.exchange(run, false, first, |rows, width| {
-                    exchange.forward(rows, width)
-                })?;
+                self.exchange(run, false, first, *exchange)?;
             }
         }
         run.dense(Kernel::Readout, usize::from(wanted.gradients()));
@@ -120,12 +118,12 @@ impl<T: CudaReal> CudaEngine<T> {
             Kernel::Send
         };
         for block in (0..blocks).rev() {
+            if let Some(exchange) = &mut exchange {
+                self.exchange(run, true, 0, *exchange)?;
+            }
             run.rows(send, run.shape.rows, block);
             // x⁰ does not depend on positions: nothing further down needs a gradient.
             if block > 0 {
-                if let Some(exchange) = &mut exchange {
-                    self.exchange(run, true, 0, |rows, width| exchange.reverse(rows, width))?;
-                }
                 run.dense(Kernel::Descend, block);
             }
         }
@@ -133,7 +131,7 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 
     /// Brings to the device what the graph has.
-    fn inputs(&mut self, graph: &Graph) -> Result<(Inputs, Shape)> {
+    fn inputs(&mut self, graph: &Graph, exchange: bool) -> Result<(Inputs, Shape)> {
         if graph.positions.len() > u32::MAX as usize / 4 {
             return Err(Error::unsupported(format!(
                 "device cuda: {} atoms in one call; use device cpu",
@@ -141,8 +139,14 @@ impl<T: CudaReal> CudaEngine<T> {
             )));
         }
         let work = &mut self.work;
-        let lists = work.lists.update(graph)?;
-        work.set_types(graph.types)?;
+        let lists = work.lists.update(graph, exchange)?;
+        match graph.owners {
+            Some(_) => {
+                let types = (0..graph.feature_rows()).map(|row| graph.types[graph.atom(row)]);
+                work.set_types(&types.collect::<Vec<_>>())?;
+            }
+            None => work.set_types(graph.types)?,
+        }
         let inputs = Inputs {
             positions: work.positions.set(graph.positions)?,
             types: work.types.address(),
@@ -224,7 +228,7 @@ impl<T: CudaReal> CudaEngine<T> {
             owned: owned as u32,
         };
         if gradients && rows > owned {
-            // Ghosts give nothing back here; their owners do.
+            // Ghosts give nothing back here, unless an exchange says what.
             let row = widths.filters * size_of::<T>();
             let to = system.g + (owned * row) as u64;
             self.device.fill(to, 0, (rows - owned) * row)?;
@@ -232,20 +236,20 @@ impl<T: CudaReal> CudaEngine<T> {
         Ok(system)
     }
 
-    /// Lets a host exchange rows of y, from number `first` on, or of m; they are padded here and are not there.
+    /// Lets a host exchange rows of y, from number `first` on, or of g; they are padded here and are not there.
     fn exchange(
         &mut self,
         run: &mut Run,
         back: bool,
         first: usize,
-        exchange: impl FnOnce(Rows, usize) -> Result<()>,
+        exchange: &mut dyn Exchange,
     ) -> Result<()> {
         self.device.run(&run.batch)?;
         run.batch.clear();
         let count = run.shape.rows;
         let filters = network_of(&self.model)?.description.filters;
         let stride = self.recipe.widths.filters;
-        let array = if back { &self.work.m } else { &self.work.y };
+        let array = if back { &self.work.g } else { &self.work.y };
         let rows = &mut self.exchanged;
         rows.resize(count * stride, T::default());
         array.get_from(first, rows)?;
@@ -253,7 +257,7 @@ impl<T: CudaReal> CudaEngine<T> {
         for row in 1..count {
             rows.copy_within(row * stride..row * stride + filters, row * filters);
         }
-        exchange(T::rows(&mut rows[..count * filters]), filters)?;
+        exchange.forward(T::rows(&mut rows[..count * filters]), filters)?;
         for row in (0..count).rev() {
             rows.copy_within(row * filters..(row + 1) * filters, row * stride);
             rows[row * stride + filters..(row + 1) * stride].fill(T::default());

@@ -34,10 +34,12 @@ impl ReferenceEngine {
 
 /// What the backward pass needs of the forward pass of one block.
 struct BlockTrace {
-    /// yⱼ = in2f · xⱼ, rows of features' owners.
+    /// yⱼ = in2f · xⱼ, all rows.
     y: Vec<Vec<f64>>,
     /// f2out · mᵢ + bias, before the activation.
     z: Vec<Vec<f64>>,
+    /// What mᵢ is multiplied by.
+    weights: Vec<f64>,
 }
 
 impl Engine for ReferenceEngine {
@@ -51,12 +53,9 @@ impl Engine for ReferenceEngine {
         let network = super::network(&self.model)?;
         results.reset(graph, wanted);
 
-        let mut x: Vec<Vec<f64>> = graph
-            .types
-            .iter()
-            .map(|&row| embedding(network, row))
+        let mut x: Vec<Vec<f64>> = (0..graph.feature_rows())
+            .map(|row| embedding(network, graph.types[graph.atom(row)]))
             .collect();
-        x.truncate(graph.feature_rows());
         let mut traces = Vec::with_capacity(network.description.blocks);
         for block in 0..network.description.blocks {
             traces.push(forward(network, block, graph, &mut x, &mut exchange)?);
@@ -108,6 +107,7 @@ fn forward(
 
     let mut filter = ExactFilter::new(network, block);
     let mut z = Vec::with_capacity(graph.owned);
+    let mut message_weights = Vec::with_capacity(graph.owned);
     for_each_receiver(graph, network.description.cutoff, |_, i, pairs| {
         let mut m = vec![0.0; filters];
         for pair in pairs {
@@ -128,8 +128,13 @@ fn forward(
             *x += update;
         }
         z.push(zi);
+        message_weights.push(weight);
     })?;
-    Ok(BlockTrace { y, z })
+    Ok(BlockTrace {
+        y,
+        z,
+        weights: message_weights,
+    })
 }
 
 /// 1, or 1 / |N(i)| where messages are averaged.
@@ -183,42 +188,48 @@ fn backward(
     let (weights, activation) = (network.block(block), network.description.activation);
     let filters = network.description.filters;
 
-    let mut filter = ExactFilter::new(network, block);
-    let mut y_gradient = vec![vec![0.0; filters]; graph.feature_rows()];
-    for_each_receiver(graph, network.description.cutoff, |structure, i, pairs| {
-        // dE/dmᵢ through dense, activation and f2out.
+    // dE/dmᵢ through dense, activation and f2out; zero for other domains' atoms unless these tell.
+    let mut m_gradient = vec![vec![0.0; filters]; graph.feature_rows()];
+    for (i, m_gradient) in m_gradient.iter_mut().enumerate().take(graph.owned) {
         let mut g = transposed(&weights.dense, &gradient[i]);
         for (g, &z) in g.iter_mut().zip(&trace.z[i]) {
             *g *= activation.derivative(z);
         }
-        let mut m_gradient = transposed(&weights.f2out, &g);
-        let weight = message_weight(network, pairs);
-        m_gradient.iter_mut().for_each(|g| *g *= weight);
+        *m_gradient = transposed(&weights.f2out, &g);
+        m_gradient.iter_mut().for_each(|g| *g *= trace.weights[i]);
+    }
+    if let Some(exchange) = exchange.as_mut() {
+        let mut rows = m_gradient.concat();
+        exchange.forward(Rows::F64(&mut rows), filters)?;
+        m_gradient = rows.chunks(filters).map(<[f64]>::to_vec).collect();
+    }
 
+    let exchanged = exchange.is_some();
+    let mut filter = ExactFilter::new(network, block);
+    let mut y_gradient = vec![vec![0.0; filters]; graph.feature_rows()];
+    for_each_receiver(graph, network.description.cutoff, |structure, i, pairs| {
         for pair in pairs {
-            let mut slope = 0.0; // dE/drᵢⱼ
-            let y = &trace.y[pair.source];
-            let channels = filter
-                .evaluate(pair.distance)
-                .iter()
-                .zip(&m_gradient)
-                .zip(y);
-            for ((((w, dw), g), y), out) in channels.zip(&mut y_gradient[pair.source]) {
-                *out += g * w;
-                slope += g * y * dw;
+            let j = pair.source;
+            let mut slope = 0.0; // dE/drᵢⱼ of both directions, or of what i hears
+            for (channel, (w, dw)) in filter.evaluate(pair.distance).iter().enumerate() {
+                let g = m_gradient[i][channel];
+                slope += g * trace.y[j][channel] * dw;
+                if exchanged {
+                    // Whoever j is of has this pair, too, and adds up what is j's.
+                    let g = m_gradient[j][channel];
+                    y_gradient[i][channel] += g * w;
+                    slope += g * trace.y[i][channel] * dw;
+                } else {
+                    y_gradient[j][channel] += g * w;
+                }
             }
-            add_pair_forces(pair, structure, slope, graph, results);
+            add_pair_forces(pair, (structure, !exchanged), slope, results);
         }
     })?;
 
     // x⁰ does not depend on positions: below block 0 nothing needs a gradient.
     if block == 0 {
         return Ok(());
-    }
-    if let Some(exchange) = exchange {
-        let mut rows = y_gradient.concat();
-        exchange.reverse(Rows::F64(&mut rows), filters)?;
-        y_gradient = rows.chunks(filters).map(<[f64]>::to_vec).collect();
     }
     for (gradient, y_gradient) in gradient.iter_mut().zip(&y_gradient) {
         for (gradient, g) in gradient
@@ -231,33 +242,32 @@ fn backward(
     Ok(())
 }
 
-/// Forces and virials of one pair with dE/dr = `slope`.
+/// Forces and virials of one pair with dE/dr = `slope`: those of the receiver, and of the sender if these are for this graph
+/// to tell.
 fn add_pair_forces(
     pair: &Pair,
-    structure: usize,
+    (structure, both): (usize, bool),
     slope: f64,
-    graph: &Graph,
     results: &mut Results,
 ) {
     let scale = slope / pair.distance;
     let gradient = pair.vector.map(|component| scale * component); // dE/d(vector)
-    // A ghost that is folded onto its owner has no force of its own.
-    let sender = graph.owner(pair.j);
-    if !results.forces.is_empty() {
-        for (axis, g) in gradient.iter().enumerate() {
-            results.forces[pair.i][axis] += g;
-            results.forces[sender][axis] -= g;
-        }
-    }
-    for (a, g) in gradient.iter().enumerate() {
-        for (b, r) in pair.vector.iter().enumerate() {
-            let share = -g * r;
-            if !results.virials.is_empty() {
-                results.virials[structure][3 * a + b] += share;
+    let ends = [(pair.i, 1.0), (pair.source, -1.0)];
+    for (atom, sign) in ends.into_iter().take(if both { 2 } else { 1 }) {
+        if !results.forces.is_empty() {
+            for (axis, g) in gradient.iter().enumerate() {
+                results.forces[atom][axis] += sign * g;
             }
-            if !results.atom_virials.is_empty() {
-                results.atom_virials[pair.i][3 * a + b] += 0.5 * share;
-                results.atom_virials[sender][3 * a + b] += 0.5 * share;
+        }
+        for (a, g) in gradient.iter().enumerate() {
+            for (b, r) in pair.vector.iter().enumerate() {
+                let half = -0.5 * g * r;
+                if !results.virials.is_empty() {
+                    results.virials[structure][3 * a + b] += half;
+                }
+                if !results.atom_virials.is_empty() {
+                    results.atom_virials[atom][3 * a + b] += half;
+                }
             }
         }
     }

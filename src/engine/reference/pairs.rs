@@ -7,9 +7,7 @@ use crate::{Error, Result};
 pub(super) struct Pair {
     /// Receiver.
     pub i: usize,
-    /// Sender.
-    pub j: usize,
-    /// The atom whose features the sender has.
+    /// The sender's row of features.
     pub source: usize,
     /// From receiver to sender.
     pub vector: [f64; 3],
@@ -39,8 +37,7 @@ pub(super) fn for_each_receiver(
                     }
                     pairs.push(Pair {
                         i,
-                        j,
-                        source: graph.owner(j),
+                        source: graph.row(j),
                         vector,
                         distance,
                     });

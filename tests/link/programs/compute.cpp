@@ -94,14 +94,6 @@ public:
         });
     }
 
-    void reverse(flashschnet::rows rows) override {
-        rows.visit([&](auto values) {
-            for (std::size_t k = owned_; k < rows.atoms(); k++)
-                for (std::size_t c = 0; c < rows.width(); c++)
-                    values[owners_[k] * rows.width() + c] += values[k * rows.width() + c];
-        });
-    }
-
 private:
     bool broken_;
     std::size_t owned_ = 0;
@@ -142,7 +134,6 @@ void compute(const std::string &how, int argc, char **argv) {
         domain.types = system.types;
         domain.exchange = &ghosts;
         potential.compute_domain(domain, results);
-        ghosts.reverse({forces.data(), forces.size(), 3, sizeof(double)});
     } else {
         results.forces = forces;
         potential.compute(system.structures(), results);

@@ -14,7 +14,6 @@ module ghosts_of_a_cell
    contains
       procedure :: set
       procedure :: forward
-      procedure :: reverse
    end type
 
 contains
@@ -66,17 +65,6 @@ contains
       stat = merge(1, 0, self%broken)
       do k = self%owned + 1, size(rows, 2)
          rows(:, k) = rows(:, self%owners(k))
-      end do
-   end subroutine
-
-   subroutine reverse(self, rows, stat)
-      class(ghosts), intent(inout) :: self
-      real(real64), intent(inout), contiguous :: rows(:, :)
-      integer, intent(out) :: stat
-      integer :: k
-      stat = 0
-      do k = self%owned + 1, size(rows, 2)
-         rows(:, self%owners(k)) = rows(:, self%owners(k)) + rows(:, k)
       end do
    end subroutine
 end module
@@ -161,7 +149,6 @@ contains
          allocate (forces(3, size(types)))
          call potential%compute_domain(positions, types, images, energy, forces, virial, stat=stat, errmsg=errmsg)
          if (refused(stat, errmsg)) return
-         call images%reverse(forces, stat)
       case default
          allocate (forces(3, atoms))
          if (any(periodic)) then

@@ -31,9 +31,6 @@ class Ghosts:
             raise RuntimeError("the host's own trouble")
         rows[self.owned :] = rows[self.owners[self.owned :]]
 
-    def reverse(self, rows):
-        np.add.at(rows, self.owners[self.owned :], rows[self.owned :])
-
 
 def compute(how: str, path: str, structure: str, *options: str):
     words = Path(structure).read_text().split()
@@ -50,9 +47,7 @@ def compute(how: str, path: str, structure: str, *options: str):
     if how == "unset":
         return potential.compute_domain(positions[:0], types[:0], virial=True)
     ghosts = Ghosts(potential, positions, types, cell, pbc if cell is not None else None, broken=how == "broken")
-    exchange = {"forward": ghosts.forward, "reverse": ghosts.reverse}
-    results = potential.compute_domain(ghosts.positions, ghosts.types, **exchange, virial=True)
-    ghosts.reverse(results.forces)
+    results = potential.compute_domain(ghosts.positions, ghosts.types, forward=ghosts.forward, virial=True)
     return results.energy, results.forces[: ghosts.owned], results.virial
 
 

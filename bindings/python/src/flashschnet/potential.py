@@ -81,7 +81,7 @@ class Potential:
         check(lib.fsn_potential_new(self.model._handle, options, place))
         # Freed when the last user is done with it: a call that is under way in another thread holds on to it.
         self._handle = ffi.gc(place[0], lib.fsn_potential_free)
-        self._domain = (0, 0)
+        self._domain = (0, 0, 0)
         self._domain_lock = threading.Lock()
         for note in self.notes:
             # That there is no GPU is no news on most machines.
@@ -312,8 +312,8 @@ class Potential:
         atoms
             Number of owned and ghost atoms; by default that of ``owners``, or no ghosts.
         owners
-            (atoms,): which owned atom each atom is a copy of, itself for owned ones. None: see the exchange of
-            :meth:`compute_domain`.
+            (atoms,): which atom each one is a copy of: itself for owned ones, an owned one, or for ghosts of an atom
+            that is elsewhere one of them, which is its own owner. None: no ghost is a copy of another atom here.
         base
             What atoms are counted from: 0 or 1.
 
@@ -334,6 +334,9 @@ class Potential:
             raise invalid(f"{owned} owned atoms of {atoms} in all")
         if copies is not None and len(copies) != atoms:
             raise invalid(f"{len(copies)} owners for {atoms} atoms")
+        exchanged = atoms
+        if copies is not None:
+            exchanged = owned + int((copies[owned:] == np.arange(owned, atoms) + base).sum())
         rows = bounds.astype(np.uintp)
         request = struct("fsn_neighbors")
         request.owned, request.atoms, request.base = owned, atoms, base
@@ -341,7 +344,7 @@ class Potential:
         request.offsets, request.neighbors, request.owners = memory
         with self._domain_lock:
             check(lib.fsn_potential_set_neighbors(self._handle, request))
-            self._domain = (owned, atoms)
+            self._domain = (owned, atoms, exchanged)
 
     def compute_domain(
         self,
@@ -349,7 +352,6 @@ class Potential:
         types: ArrayLike,
         *,
         forward: Exchange | None = None,
-        reverse: Exchange | None = None,
         forces: bool = True,
         virial: bool = False,
         virials: bool = False,
@@ -360,13 +362,14 @@ class Potential:
         ----------
         positions, types
             (atoms, 3) and (atoms,), owned atoms first, then ghosts.
-        forward, reverse
-            Functions that get an array (atoms, width) and change it in place: ``forward`` copies the rows of owned
-            atoms to their ghosts, ``reverse`` adds the rows of ghosts to their owners'. Not needed if ``owners`` were
-            given, without ghosts, or with one block. The array is not valid after the call. They must not use this
-            potential.
+        forward
+            A function that gets an array (rows, width), of owned atoms and then of each ghost that is its own owner, or
+            of each ghost without ``owners``, and fills the rows of ghosts in place from those of the atoms that they
+            are copies of. Not needed if all ghosts are copies of owned atoms. The array is not valid after the call.
+            The function must not use this potential.
         forces, virial, virials
-            As in :meth:`compute`; forces on ghosts are to be added to their owners', unless ``owners`` were given.
+            As in :meth:`compute`; ghosts have none. Only with neither ``owners`` nor ``forward``, as networks of one
+            block may be computed, ghosts have some, to be added to their owners'.
 
         Returns
         -------
@@ -378,7 +381,7 @@ class Potential:
         InvalidArgument, NumericalError
             As in :meth:`compute`.
         Exception
-            What ``forward`` or ``reverse`` raised.
+            What ``forward`` raised.
         """
         where = floats(positions, "positions", "atoms", 3)
         what = integers(types, "types", "atoms")
@@ -386,27 +389,23 @@ class Potential:
             raise invalid(f"{len(what)} types for {len(where)} positions")
         raised: list[BaseException] = []
 
-        def exchange(function: Exchange | None) -> Any:
-            if function is None:
-                return ffi.NULL
-
-            def call(_context: Any, rows: Any, width: int, element_size: int) -> int:
-                try:
-                    memory = ffi.buffer(rows, len(where) * width * element_size)
-                    function(np.frombuffer(memory, f"f{element_size}").reshape(len(where), width))
-                except BaseException as error:
-                    raised.append(error)
-                    return 1
-                return 0
-
-            return ffi.callback("fsn_exchange", call)
+        def exchange(_context: Any, rows: Any, width: int, element_size: int) -> int:
+            assert forward is not None
+            try:
+                memory = ffi.buffer(rows, exchanged * width * element_size)
+                forward(np.frombuffer(memory, f"f{element_size}").reshape(exchanged, width))
+            except BaseException as error:
+                raised.append(error)
+                return 1
+            return 0
 
         request = struct("fsn_domain")
         request.atoms = len(where)
-        memory = [pointer(where), pointer(what), exchange(forward), exchange(reverse)]
-        request.positions, request.types, request.forward, request.reverse = memory
+        callback = ffi.NULL if forward is None else ffi.callback("fsn_exchange", exchange)
+        memory = [pointer(where), pointer(what), callback]
+        request.positions, request.types, request.forward = memory
         with self._domain_lock:
-            owned, atoms = self._domain
+            owned, atoms, exchanged = self._domain
             outputs = Outputs(1, owned, atoms, forces, virial, virials)
             status = lib.fsn_potential_compute_domain(self._handle, request, outputs.struct)
             if raised:
