@@ -24,6 +24,7 @@
 #include "update.h"
 #include "utils.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
@@ -41,7 +42,7 @@ static const char *const SYNTAX =
 
 PairFlashSchNet::PairFlashSchNet(LAMMPS *lmp) :
     Pair(lmp), model_units(false), info(sized<fsn_model_info>()), length_factor(1.0), energy_factor(1.0), cutoff(0.0),
-    announced(false), list_call(-1), owned(0), atoms(0), folded(false), rows()
+    announced(false), list_call(-1), owned(0), remote(0), atoms(0)
 {
   single_enable = 0;
   restartinfo = 1;
@@ -51,6 +52,8 @@ PairFlashSchNet::PairFlashSchNet(LAMMPS *lmp) :
   no_virial_fdotr_compute = 1;
   // The core's shares of the virial are halves of each pair's, which is not the many-body centroid form.
   centroidstressflag = CENTROID_NOTAVAIL;
+  // Whose an atom is.
+  comm_forward = 1;
   nextra = EXTRAS;
   pvector = new double[EXTRAS]();
 }
@@ -265,16 +268,6 @@ void PairFlashSchNet::init_style()
   neighbor->add_request(this, NeighConst::REQ_FULL);
   list_call = -1;
 
-  // One row of the widest exchange, in units of double: features, forces or virials.
-  const size_t bytes = info.filters * sizeof(double);
-  const int size = static_cast<int>(std::max<size_t>((bytes + 7) / 8, 9));
-  comm_forward = comm_reverse = comm_reverse_off = size;
-  // A hybrid style has read these of its sub-styles before they had a model.
-  Pair *top = force->pair;
-  top->comm_forward = MAX(top->comm_forward, size);
-  top->comm_reverse = MAX(top->comm_reverse, size);
-  top->comm_reverse_off = MAX(top->comm_reverse_off, size);
-
   if (!announced) announce();
   announced = true;
 }
@@ -396,10 +389,8 @@ void PairFlashSchNet::compute(int eflag, int vflag)
   domain.positions = positions.data();
   domain.types = types.data();
   domain.context = this;
-  if (!folded) {
-    domain.forward = forward;
-    domain.reverse = reverse;
-  }
+  // With one process every ghost is an image of an atom that is here.
+  if (comm->nprocs > 1) domain.forward = forward;
   fsn_results results = sized<fsn_results>();
   results.energies = &energy;
   results.forces = forces.data();
@@ -420,7 +411,7 @@ void PairFlashSchNet::compute(int eflag, int vflag)
 
   eng_vdwl = energy * energy_factor;
   give_results(total_virial);
-  pvector[GHOSTS] = atoms - owned;
+  pvector[REMOTE] = remote;
   pvector[SECONDS] = MPI_Wtime() - start;
 }
 
@@ -430,28 +421,20 @@ void PairFlashSchNet::take_list()
   const int nlocal = atom->nlocal, nall = nlocal + atom->nghost;
   core_of.assign(nall, -1);
   local_of.clear();
-  types.clear();
-  owned = 0;
-  for (int i = 0; i < nall; i++) {
-    const int type = atom->type[i];
-    if (!mapped[type]) continue;
+  for (int i = 0; i < nlocal; i++) {
+    if (!mapped[atom->type[i]]) continue;
     core_of[i] = static_cast<int>(local_of.size());
     local_of.push_back(i);
-    types.push_back(type_of[type]);
-    if (i < nlocal) owned++;
   }
-  atoms = static_cast<int>(local_of.size());
+  owned = static_cast<int>(local_of.size());
   if (list_call < 0) check_special();
+
+  const std::vector<int32_t> owners = number_ghosts();
+  types.clear();
+  for (int i : local_of) types.push_back(type_of[atom->type[i]]);
 
   // Rows first come in LAMMPS' order of atoms, so that they are counted before they are filled.
   std::vector<size_t> offsets(owned + 1, 0);
-  const auto in_graph = [&](int j) {
-    const double factor = force->special_lj[sbmask(j)];
-    if (factor != 0.0 && factor != 1.0)
-      error->one(FLERR, "pair_style flashschnet: a network's pair is there or not: special_bonds must be 0 or 1, not " +
-                     std::to_string(factor));
-    return factor == 1.0 && core_of[j & NEIGHMASK] >= 0;
-  };
   for (int ii = 0; ii < list->inum; ii++) {
     const int i = list->ilist[ii];
     if (core_of[i] < 0) continue;
@@ -471,16 +454,12 @@ void PairFlashSchNet::take_list()
     }
   }
 
-  // With one process every ghost is an image of an atom that is here.
-  folded = comm->nprocs == 1;
-  std::vector<int> owners;
-  if (folded) owners = find_owners();
   fsn_neighbors given = sized<fsn_neighbors>();
   given.owned = owned;
   given.atoms = atoms;
   given.offsets = offsets.data();
   given.neighbors = neighbors.data();
-  given.owners = folded ? owners.data() : nullptr;
+  given.owners = owners.data();
   if (fsn_potential_set_neighbors(potential.get(), &given) != FSN_SUCCESS)
     error->one(FLERR, "pair_style flashschnet: " + with_ids(fsn_last_error()));
   positions.resize(3 * static_cast<size_t>(atoms) + 1);
@@ -488,15 +467,71 @@ void PairFlashSchNet::take_list()
   list_call = neighbor->ncalls;
 }
 
-/** Of each atom of the core the owned one it is an image of. One process only: LAMMPS' own periodic swaps carry the
-    numbers of atoms to their images, which needs no atom map. */
-std::vector<int> PairFlashSchNet::find_owners()
+/** Whether an entry of a neighbor list is a pair of the network. */
+bool PairFlashSchNet::in_graph(int j) const
 {
-  std::vector<double> numbers(atoms + 1);
-  for (int i = 0; i < owned; i++) numbers[i] = i;
-  exchange(true, reinterpret_cast<char *>(numbers.data()), 1, sizeof(double));
-  pvector[SENT_BYTES] = 0.0;
-  return std::vector<int>(numbers.begin(), numbers.end());
+  const double factor = force->special_lj[sbmask(j)];
+  if (factor != 0.0 && factor != 1.0)
+    error->one(FLERR, "pair_style flashschnet: a network's pair is there or not: special_bonds must be 0 or 1, not " +
+                   std::to_string(factor));
+  return factor == 1.0 && mapped[atom->type[j & NEIGHMASK]];
+}
+
+/** Numbers the ghosts that are in the graph, and plans the exchange. Returns of each atom of the core which one it is a
+    copy of. LAMMPS' own communication tells every ghost whose it is, which needs no atom map. */
+std::vector<int32_t> PairFlashSchNet::number_ghosts()
+{
+  using FlashSchNet::Remote;
+  const int nlocal = atom->nlocal, nall = nlocal + atom->nghost;
+  origins.resize(nall);
+  for (int i = 0; i < nlocal; i++) origins[i] = {comm->me, core_of[i]};
+  comm->forward_comm(this);
+
+  // Ghost shells may be wider than the network needs, for other styles.
+  std::vector<char> heard(nall, 0);
+  for (int ii = 0; ii < list->inum; ii++) {
+    const int i = list->ilist[ii];
+    if (core_of[i] < 0) continue;
+    for (int jj = 0; jj < list->numneigh[i]; jj++) {
+      const int j = list->firstneigh[i][jj];
+      if (in_graph(j)) heard[j & NEIGHMASK] = 1;
+    }
+  }
+  std::vector<int> images, others;
+  for (int j = nlocal; j < nall; j++)
+    if (heard[j]) (origins[j].process == comm->me ? images : others).push_back(j);
+  std::stable_sort(others.begin(), others.end(), [this](int a, int b) { return origins[a] < origins[b]; });
+
+  // The first of each atom of another process, in their order there.
+  std::vector<Remote> wanted;
+  std::vector<int> copies;
+  for (int j : others) {
+    if (!wanted.empty() && wanted.back() == origins[j]) {
+      copies.push_back(j);
+      continue;
+    }
+    wanted.push_back(origins[j]);
+    core_of[j] = static_cast<int>(local_of.size());
+    local_of.push_back(j);
+  }
+  remote = static_cast<int>(wanted.size());
+
+  std::vector<int32_t> owners;
+  for (int c = 0; c < owned + remote; c++) owners.push_back(c);
+  for (int j : copies) {
+    core_of[j] = static_cast<int>(local_of.size());
+    local_of.push_back(j);
+    const auto found = std::lower_bound(wanted.begin(), wanted.end(), origins[j]);
+    owners.push_back(owned + static_cast<int>(found - wanted.begin()));
+  }
+  for (int j : images) {
+    core_of[j] = static_cast<int>(local_of.size());
+    local_of.push_back(j);
+    owners.push_back(origins[j].index);
+  }
+  atoms = static_cast<int>(local_of.size());
+  if (comm->nprocs > 1) exchange.plan(world, wanted);
+  return owners;
 }
 
 /** Whether special_bonds leaves in the graph the pairs that the model has there, and no others. */
@@ -509,7 +544,7 @@ void PairFlashSchNet::check_special()
       for (int k = 0, level = 1; k < atom->nspecial[i][2]; k++) {
         while (k >= atom->nspecial[i][level - 1]) level++;
         const int j = atom->map(atom->special[i][k]);
-        if (j >= 0 && core_of[j] >= 0) here[level] = 1;
+        if (j >= 0 && mapped[atom->type[j]]) here[level] = 1;
       }
     }
   }
@@ -551,16 +586,10 @@ void PairFlashSchNet::take_positions()
 /** Adds what the core computed to LAMMPS' sums. */
 void PairFlashSchNet::give_results(const double *total)
 {
-  // What is on ghosts goes to their owners: by LAMMPS with newton on, else here.
-  const bool newton = force->newton_pair;
-  const int given = newton ? atoms : owned;
-  if (!newton && !folded) {
-    exchange(false, reinterpret_cast<char *>(forces.data()), 3, sizeof(double));
-    if (vflag_atom) exchange(false, reinterpret_cast<char *>(atom_virials.data()), 9, sizeof(double));
-  }
+  // Ghosts have nothing: all is on their owners, with newton on and off.
   const double force_factor = energy_factor * length_factor;
   double **f = atom->f;
-  for (int c = 0; c < given; c++)
+  for (int c = 0; c < owned; c++)
     for (int k = 0; k < 3; k++) f[local_of[c]][k] += forces[3 * c + k] * force_factor;
   if (eflag_atom)
     for (int c = 0; c < owned; c++) eatom[local_of[c]] += atom_energies[c] * energy_factor;
@@ -570,7 +599,7 @@ void PairFlashSchNet::give_results(const double *total)
   };
   if (vflag_global) symmetric(total, virial);
   if (vflag_atom)
-    for (int c = 0; c < given; c++) symmetric(&atom_virials[9 * c], vatom[local_of[c]]);
+    for (int c = 0; c < owned; c++) symmetric(&atom_virials[9 * c], vatom[local_of[c]]);
 }
 
 /** A core's text with the IDs of the atoms it counts. */
@@ -594,99 +623,32 @@ std::string PairFlashSchNet::with_ids(const std::string &text) const
 }
 
 /* ----------------------------------------------------------------------
-   message passing: rows of the core's atoms, by LAMMPS' own communication
+   message passing
 ------------------------------------------------------------------------- */
 
 int32_t PairFlashSchNet::forward(void *self, void *data, size_t width, size_t element_size)
 {
-  static_cast<PairFlashSchNet *>(self)->exchange(true, static_cast<char *>(data), width, element_size);
-  return 0;
-}
-
-int32_t PairFlashSchNet::reverse(void *self, void *data, size_t width, size_t element_size)
-{
-  static_cast<PairFlashSchNet *>(self)->exchange(false, static_cast<char *>(data), width, element_size);
-  return 0;
-}
-
-void PairFlashSchNet::exchange(bool to_ghosts, char *data, size_t width, size_t element_size)
-{
+  PairFlashSchNet &pair = *static_cast<PairFlashSchNet *>(self);
   const double start = MPI_Wtime();
-  rows.data = data;
-  rows.width = width;
-  rows.element_size = element_size;
-  // LAMMPS counts in doubles; two floats are one.
-  const int size = static_cast<int>((rows.bytes() + sizeof(double) - 1) / sizeof(double));
-  if (to_ghosts)
-    comm->forward_comm(this, size);
-  else
-    comm->reverse_comm(this, size);
-  pvector[EXCHANGE_SECONDS] += MPI_Wtime() - start;
+  const size_t bytes = width * element_size;
+  char *const rows = static_cast<char *>(data);
+  pair.pvector[SENT_BYTES] += pair.exchange.forward(rows, rows + pair.owned * bytes, bytes);
+  pair.pvector[EXCHANGE_SECONDS] += MPI_Wtime() - start;
+  return 0;
 }
+
+// What LAMMPS moves itself: whose each ghost is, two integers in the place of one double.
+static_assert(sizeof(FlashSchNet::Remote) == sizeof(double), "two integers fill a double");
 
 int PairFlashSchNet::pack_forward_comm(int n, int *send, double *buffer, int, int *)
 {
-  char *next = reinterpret_cast<char *>(buffer);
-  const size_t bytes = rows.bytes();
-  for (int k = 0; k < n; k++) {
-    const int c = core_of[send[k]];
-    if (c < 0) continue;
-    memcpy(next, rows.data + c * bytes, bytes);
-    next += bytes;
-  }
-  const size_t sent = next - reinterpret_cast<char *>(buffer);
-  pvector[SENT_BYTES] += sent;
-  return static_cast<int>((sent + sizeof(double) - 1) / sizeof(double));
+  for (int k = 0; k < n; k++) memcpy(&buffer[k], &origins[send[k]], sizeof(double));
+  return n;
 }
 
 void PairFlashSchNet::unpack_forward_comm(int n, int first, double *buffer)
 {
-  // The core's atoms are in LAMMPS' order, so those of a range are a range.
-  const char *next = reinterpret_cast<const char *>(buffer);
-  const size_t bytes = rows.bytes();
-  for (int i = first; i < first + n; i++) {
-    const int c = core_of[i];
-    if (c < 0) continue;
-    memcpy(rows.data + c * bytes, next, bytes);
-    next += bytes;
-  }
-}
-
-int PairFlashSchNet::pack_reverse_comm(int n, int first, double *buffer)
-{
-  char *next = reinterpret_cast<char *>(buffer);
-  const size_t bytes = rows.bytes();
-  for (int i = first; i < first + n; i++) {
-    const int c = core_of[i];
-    if (c < 0) continue;
-    memcpy(next, rows.data + c * bytes, bytes);
-    next += bytes;
-  }
-  const size_t sent = next - reinterpret_cast<char *>(buffer);
-  pvector[SENT_BYTES] += sent;
-  return static_cast<int>((sent + sizeof(double) - 1) / sizeof(double));
-}
-
-template <typename T> static void add(char *to, const char *from, size_t width)
-{
-  T *sum = reinterpret_cast<T *>(to);
-  const T *more = reinterpret_cast<const T *>(from);
-  for (size_t k = 0; k < width; k++) sum[k] += more[k];
-}
-
-void PairFlashSchNet::unpack_reverse_comm(int n, int *receive, double *buffer)
-{
-  const char *next = reinterpret_cast<const char *>(buffer);
-  const size_t bytes = rows.bytes();
-  for (int k = 0; k < n; k++) {
-    const int c = core_of[receive[k]];
-    if (c < 0) continue;
-    if (rows.element_size == sizeof(float))
-      add<float>(rows.data + c * bytes, next, rows.width);
-    else
-      add<double>(rows.data + c * bytes, next, rows.width);
-    next += bytes;
-  }
+  memcpy(&origins[first], buffer, n * sizeof(double));
 }
 
 /* ---------------------------------------------------------------------- */
@@ -694,7 +656,10 @@ void PairFlashSchNet::unpack_reverse_comm(int n, int *receive, double *buffer)
 double PairFlashSchNet::memory_usage()
 {
   return Pair::memory_usage() + sizeof(int) * (local_of.capacity() + core_of.capacity() + types.capacity()) +
-      sizeof(double) * (positions.capacity() + forces.capacity() + atom_energies.capacity() + atom_virials.capacity());
+      sizeof(double) *
+      (positions.capacity() + forces.capacity() + atom_energies.capacity() + atom_virials.capacity() +
+       origins.capacity()) +
+      exchange.memory();
 }
 
 void *PairFlashSchNet::extract(const char *name, int &dimension)

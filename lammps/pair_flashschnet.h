@@ -17,6 +17,7 @@ PairStyle(flashschnet,PairFlashSchNet);
 
 #include "pair.h"
 
+#include "flashschnet_exchange.h"
 #include "flashschnet_handles.h"
 #include "flashschnet_units.h"
 
@@ -41,14 +42,12 @@ class PairFlashSchNet : public Pair {
   void read_restart_settings(FILE *) override;
   int pack_forward_comm(int, int *, double *, int, int *) override;
   void unpack_forward_comm(int, int, double *) override;
-  int pack_reverse_comm(int, int, double *) override;
-  void unpack_reverse_comm(int, int *, double *) override;
   double memory_usage() override;
   void *extract(const char *, int &) override;
 
  private:
   // What `compute pair` shows: of this process, in the last call.
-  enum { SENT_BYTES, GHOSTS, SECONDS, CORE_SECONDS, EXCHANGE_SECONDS, EXTRAS };
+  enum { SENT_BYTES, REMOTE, SECONDS, CORE_SECONDS, EXCHANGE_SECONDS, EXTRAS };
 
   // What the input says.
   std::vector<std::string> options;     // keywords and values of pair_style
@@ -65,22 +64,19 @@ class PairFlashSchNet : public Pair {
   std::vector<char> mapped;               // of each atom type: whether it is the model's at all
   bool announced;
 
-  // The graph: atoms of the model's types, owned ones first. LAMMPS counts all atoms, the core only these.
+  // The graph: atoms of the model's types and the ghosts near them. LAMMPS counts all atoms, the core only these: owned ones,
+  // then one ghost for each atom of another process, then other ghosts of these and of owned atoms.
   bigint list_call;    // which build of the neighbor lists the core has; -1: none
-  int owned, atoms;
-  bool folded;                      // ghosts are folded onto their owners
+  int owned, remote, atoms;
   std::vector<int> local_of;        // of each atom of the core: LAMMPS' index
   std::vector<int> core_of;         // of each atom of LAMMPS: the core's index, or -1
   std::vector<int32_t> types;       // the model's integers
   std::vector<double> positions;    // in the model's unit
   std::vector<double> forces, atom_energies, atom_virials;
 
-  // What LAMMPS is moving between processes: rows of numbers, one an atom of the core.
-  struct Rows {
-    char *data;
-    size_t width, element_size;
-    size_t bytes() const { return width * element_size; }
-  } rows;
+  // Whose the ghosts are, by LAMMPS' index, and how rows of numbers come from there.
+  std::vector<FlashSchNet::Remote> origins;
+  FlashSchNet::Exchange exchange;
 
   void allocate();
   void forget();
@@ -90,13 +86,12 @@ class PairFlashSchNet : public Pair {
   void check_special();
   void announce();
   void take_list();
-  std::vector<int> find_owners();
+  std::vector<int32_t> number_ghosts();
+  bool in_graph(int) const;
   void take_positions();
   void give_results(const double *);
-  void exchange(bool, char *, size_t, size_t);
   std::string with_ids(const std::string &) const;
   static int32_t forward(void *, void *, size_t, size_t);
-  static int32_t reverse(void *, void *, size_t, size_t);
 };
 
 }    // namespace LAMMPS_NS

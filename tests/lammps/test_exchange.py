@@ -6,23 +6,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ase import Atoms
+from ase.neighborlist import neighbor_list
 from host import Host, evaluate
 from modelfile import write_random
 from systems import BOXES, SPECIES, crystal, pair, setup
 
-# Stands between LAMMPS and MPI_Send, which LAMMPS moves the numbers of ghosts with.
+# Stands before MPI: LAMMPS moves what ghosts need with MPI_Send, the style rows with MPI_Isend.
 COUNTER = """
 #include <mpi.h>
 #include <stdio.h>
 static long long bytes, messages;
-int MPI_Send(const void *data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm)
+static void note(int count, MPI_Datatype type)
 {
     int size;
     PMPI_Type_size(type, &size);
     bytes += (long long)count * size;
     messages++;
+}
+int MPI_Send(const void *data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm)
+{
+    note(count, type);
     return PMPI_Send(data, count, type, to, tag, comm);
+}
+int MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request *request)
+{
+    note(count, type);
+    return PMPI_Isend(data, count, type, to, tag, comm, request);
 }
 int MPI_Finalize(void)
 {
@@ -47,32 +59,47 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "counter.so"
 
 
+def needed(atoms: Atoms, reach: float, middle: float) -> int:
+    """How many atoms either half of a crystal has in reach of the other, each once however many images are near."""
+    i, j = neighbor_list("ij", atoms, reach)
+    left = atoms.positions[:, 0] < middle
+    return sum(len(np.unique(j[(left[i] == side) & (left[j] != side)])) for side in (True, False))
+
+
 @pytest.mark.parametrize(("precision", "size"), [("single", 4), ("double", 8)])
-def test_bytes_of_a_step(host: Host, counter: Path, precision: str, size: int) -> None:
-    """Two processes, periodic in no direction, so that every ghost is another process's. A block more costs ghosts ×
-    channels numbers each way; the first block's are embeddings, which are known by type.
+@pytest.mark.parametrize("periodic", [False, True])
+def test_bytes_of_a_step(host: Host, counter: Path, periodic: bool, precision: str, size: int) -> None:
+    """Two processes. A block more sends a row of features and one of gradients for each atom of the other process in
+    reach, once: images of own atoms cost nothing, and two of the other's no more than one. The first block's features
+    are embeddings, which are known by type, and nothing is sent for forces.
     """
-    atoms = crystal((4, 2, 2))
-    atoms.center(vacuum=1.0)
-    atoms.pbc = False
+    atoms = crystal((4, 1, 1) if periodic else (4, 2, 2))
+    if not periodic:
+        atoms.center(vacuum=1.0)
+    atoms.pbc = periodic
+    # Away from the plane between the two.
+    atoms.positions[:, 0] += 0.3
+    atoms.wrap()
+    reach, middle = 4.0 + 2.0, atoms.cell.lengths()[0] / 2
     data = host.data(atoms, SPECIES)
+    wanted = needed(atoms, reach, middle)
     atoms.numbers = [{11: 8, 17: 1}[number] for number in atoms.numbers]
-    sent, messages, ghosts = {}, {}, 0
+    channels = 10
+    sent, messages = {}, {}
     for blocks in (1, 2, 4):
         model = write_random(host.folder / f"{blocks}.safetensors", blocks=blocks)
-        script = setup(data, atoms, more="processors 2 1 1") + pair(model, f"precision {precision}", ["O", "H"])
+        script = setup(data, atoms, newton="off", more="processors 2 1 1") + pair(
+            model, f"precision {precision}", ["O", "H"]
+        )
         output = host.run(script + evaluate("case"), 2, environment={"LD_PRELOAD": str(counter)})
         sent[blocks], messages[blocks] = output.values["sent"]
-        shown, ghosts = output.evaluation("case").extras[:2]
-        channels = 10
-        assert shown == ghosts * channels * (blocks - 1) * 2 * size
-    # A message is a whole number of LAMMPS' doubles, so of floats there may be one more in each of two.
-    slack = 2 * 2 * 3 * 4
+        shown, others = output.evaluation("case").extras[:2]
+        assert others == wanted
+        assert shown == others * channels * (2 * blocks - 1) * size
     for blocks in (2, 4):
-        extra = sent[blocks] - sent[1]
-        assert 0 <= extra - ghosts * channels * (blocks - 1) * 2 * size <= (slack if size == 4 else 0)
+        assert sent[blocks] - sent[1] == wanted * channels * (blocks - 1) * 2 * size
         assert messages[blocks] - messages[1] == 2 * 2 * (blocks - 1)
-    assert ghosts > 50
+    assert wanted > 20
 
 
 def test_one_process_sends_nothing(host: Host, counter: Path, nacl: Path) -> None:
