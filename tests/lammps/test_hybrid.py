@@ -53,11 +53,9 @@ def test_atoms_of_other_styles_are_not_in_the_graph(host: Host, nacl: Path, rank
             np.testing.assert_allclose(value[is_salt], right, rtol=0, atol=1e-10 * np.abs(right).max())
             assert (value[~is_salt] == 0).all()
         np.testing.assert_allclose(found.virial, wanted.virial, rtol=0, atol=1e-10 * np.abs(wanted.virial).max())
-        sent, ghosts = found.extras[:2]
-        # Rows of the network's ghosts only: 64 channels, 2 of 3 blocks, forth and back; with newton off forces and
-        # virials, too.
-        rest = (3 + 9) * 8 if newton == "off" else 0
-        assert sent == (0 if ranks == 1 else ghosts * (64 * 2 * 2 * 8 + rest))
+        sent, others = found.extras[:2]
+        # Rows of the network's atoms only: 64 channels, 2 of 3 blocks forth and 3 back.
+        assert sent == (0 if ranks == 1 else others * 64 * 5 * 8)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
