@@ -12,3 +12,10 @@ pub fn fetch<T>(value: &T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;
 }
+
+/// Has every line of `values` brought there.
+pub fn fetch_all<T>(values: &[T]) {
+    const LINE: usize = 64;
+    let step = (LINE / size_of::<T>().max(1)).max(1);
+    values.iter().step_by(step).for_each(fetch);
+}

@@ -61,6 +61,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 (sums, slopes, others),
                 |first, count, ((_, forces, virials), mut slopes, others)| {
                     others.fetch(count);
+                    terms.fetch(start + first, count);
                     let mut own = self.messages.get();
                     own.resize(count * stride);
                     let mut sums = (Array::new(&mut own, stride), forces, virials);
@@ -120,6 +121,14 @@ impl<T: CpuReal> Terms<'_, T> {
             Self::Gradients { below, virials, .. } => {
                 (if below { stride } else { 0 }, !below, !below && virials)
             }
+        }
+    }
+
+    /// Has the rows of a task's own atoms brought nearer.
+    fn fetch(&self, first: usize, count: usize) {
+        if let Self::Gradients { y, g, .. } = self {
+            y.fetch_rows(first, count);
+            g.fetch_rows(first, count);
         }
     }
 

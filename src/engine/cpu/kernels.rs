@@ -5,7 +5,7 @@ use pulp::Simd;
 use super::edges::Edge;
 use super::rows::Array;
 use crate::filter::{HalfTable, ORDER};
-use crate::simd::{Real, fetch};
+use crate::simd::{Real, fetch, fetch_all};
 
 /// Rows of the arrays a kernel reads.
 #[derive(Clone, Copy)]
@@ -23,6 +23,11 @@ impl<'a, T: Real> Features<'a, T> {
             data: &self.data[first * self.stride..],
             stride: self.stride,
         }
+    }
+
+    /// Has rows brought into the nearest cache.
+    pub fn fetch_rows(&self, first: usize, count: usize) {
+        fetch_all(&self.data[first * self.stride..][..count * self.stride]);
     }
 
     /// Number of vectors of a row.

@@ -7,7 +7,7 @@ use super::gather::{Terms, passing};
 use super::kernels::Features;
 use super::parts::{Outputs, Part};
 use super::readout::Scratch;
-use super::rows::{Array, for_each_task};
+use super::rows::{Array, Rows as _, for_each_task};
 use super::{CpuEngine, CpuReal, Filters, Workspace};
 use crate::Result;
 use crate::engine::{Exchange, Graph, Wanted};
@@ -207,6 +207,9 @@ impl<T: CpuReal> CpuEngine<T> {
             part.owned,
             arrays,
             |first, count, (mut energies, gradient, slopes, mut g)| {
+                gradient.fetch(count);
+                slopes.fetch(count);
+                g.fetch(count);
                 let mut own = self.scratch.get();
                 let mut scratch = Scratch::new(&self.readout, count, &mut own);
                 let structure =

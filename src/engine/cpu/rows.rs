@@ -2,7 +2,7 @@
 
 use rayon::ThreadPool;
 
-use crate::simd::fetch;
+use crate::simd::fetch_all;
 
 /// The most rows a task works on. Tasks depend on the number of rows only, so that matrix products and the order of
 /// sums are the same whatever the number of threads.
@@ -45,8 +45,7 @@ impl<T: Send> Rows for Array<'_, T> {
 
     fn fetch(&self, rows: usize) {
         let length = (rows * self.stride).min(self.data.len());
-        let line = (64 / size_of::<T>()).max(1);
-        self.data[..length].iter().step_by(line).for_each(fetch);
+        fetch_all(&self.data[..length]);
     }
 }
 
