@@ -403,7 +403,8 @@ typedef struct fsn_state {
   double *forces;
   // Potential energy of each replica.
   double *energies;
-  // Kinetic energy of each replica.
+  // Kinetic energy of each replica: with `FSN_LANGEVIN`, once a step has been made, in the middle of the last step, where its
+  // mean has no error of the time step for an oscillator; with `FSN_VERLET` that of `velocities`.
   double *kinetic_energies;
   // Replicas × (1 + priors): energy of the network, then of each prior.
   double *term_energies;

@@ -116,8 +116,9 @@ fn assert_mean(values: &[f64], expected: f64, precision: f64, what: &str) {
 }
 
 #[test]
-fn an_oscillator_has_its_configurational_temperature() {
-    // The splitting samples positions of an oscillator without error at any time step: here ω Δt is 1.2.
+fn an_oscillator_has_its_temperature_in_positions_and_velocities() {
+    // The splitting samples positions of an oscillator without error at any time step, and velocities in the middle of it:
+    // here ω Δt is 1.2, and those of whole steps would have 0.64 of their temperature.
     let (count, k) = (64, 5.0);
     let model = oscillator(k);
     let reduced = 6.0;
@@ -135,15 +136,18 @@ fn an_oscillator_has_its_configurational_temperature() {
     )
     .unwrap();
     simulation.run(&mut potential, 200).unwrap();
-    let mut energies = vec![0.0; count];
+    let (mut energies, mut kinetic) = (vec![0.0; count], vec![0.0; count]);
     let steps = 8000;
     for _ in 0..steps {
         simulation.run(&mut potential, 1).unwrap();
-        for (sum, energy) in energies.iter_mut().zip(&simulation.state().energies) {
-            *sum += energy / f64::from(steps);
+        for replica in 0..count {
+            energies[replica] += simulation.state().energies[replica] / f64::from(steps);
+            kinetic[replica] += simulation.kinetic_energy(replica) / f64::from(steps);
         }
     }
     assert_mean(&energies, 1.5 * WARM, 0.01, "potential energy");
+    // The centre of mass moves, too.
+    assert_mean(&kinetic, 3.0 * WARM, 0.01, "kinetic energy");
 }
 
 #[test]

@@ -92,7 +92,8 @@ pub struct fsn_state {
     pub forces: *mut f64,
     /// Potential energy of each replica.
     pub energies: *mut f64,
-    /// Kinetic energy of each replica.
+    /// Kinetic energy of each replica: with `FSN_LANGEVIN`, once a step has been made, in the middle of the last step, where its
+    /// mean has no error of the time step for an oscillator; with `FSN_VERLET` that of `velocities`.
     pub kinetic_energies: *mut f64,
     /// Replicas × (1 + priors): energy of the network, then of each prior.
     pub term_energies: *mut f64,
