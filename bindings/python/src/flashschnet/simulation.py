@@ -196,9 +196,9 @@ class Simulation:
     def kinetic_energies(self) -> NDArray[np.float64]:
         """(replicas,): kinetic energies.
 
-        With ``"langevin"``, once a step has been made, those in the middle of the last step, after the thermostat: there they
-        have no error of the time step for an oscillator, while :attr:`velocities`, which are of whole steps, are slow by
-        (ω Δt)² / 4 of their variance. With ``"verlet"``, those of :attr:`velocities`.
+        With ``"langevin"``, once a step has been made, those in the middle of the last step, after the thermostat:
+        there they have no error of the time step for an oscillator, while :attr:`velocities`, which are of whole steps,
+        are slow by (ω Δt)² / 4 of their variance. With ``"verlet"``, those of :attr:`velocities`.
         """
         return self._get("kinetic_energies", np.empty(self._replicas))
 

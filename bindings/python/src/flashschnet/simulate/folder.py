@@ -21,10 +21,13 @@ those are removed when the run goes on, which writes them again.
 from __future__ import annotations
 
 import csv
+import ctypes
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -163,12 +166,30 @@ class RunFolder:
         files = [str(folder / f"replica-{replica:03d}.dcd") for folder in self.exports()]
         if not files:
             raise ConfigError(f"{self.path}: nothing has been exported yet")
-        return mdtraj.load(files, top=str(self.topology(replica)))
+        with _quiet():
+            return mdtraj.load(files, top=str(self.topology(replica)))
 
     def topology(self, replica: int) -> Path:
         """The file with the starting structure of a replica."""
         name = self.description()["replicas"][replica]["structure"]
         return self.path / "structures" / f"{name}.pdb"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from the terminal what mdtraj's reader of DCD, which is C, prints of every file it opens."""
+    flush = ctypes.CDLL(None).fflush
+    sys.stdout.flush()
+    flush(None)
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        flush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def replace(path: Path, content: bytes) -> None:
