@@ -4,8 +4,9 @@
 Four contenders take turns in one process, so that whatever else the machine does meets all of them: the network's
 energies and forces alone; the same with its priors; a whole step of Langevin dynamics; and a step of the priors
 without the network, which is what priors and integrator add. The table shows the median and range of each, and of
-ratios to the network in the same turn, and nanoseconds a day. Where PyTorch is installed,
-its energies and forces of the same network are timed too: what a loop of dynamics written with it takes at least.
+ratios to the network in the same turn, and nanoseconds a day. Where PyTorch is installed, a loop of dynamics written
+with it as mlcg does it, with the same network and priors, takes its turns with a step; its pairs are given to it. It
+computes as many copies at once as it has memory for, and its time is scaled to all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ from flashschnet.results import Outputs
 SHOWN_TIMESTEP = 0.004
 #: Time step of the measurement: the weights are random, and larger ones would blow replicas up.
 TIMESTEP = 1e-4
+#: Directed pairs that PyTorch computes at once: some 5 GiB with 128 channels and 5 blocks.
+MOST_PAIRS = 100_000
+BOLTZMANN_IN_KCAL = 0.0019872042586
 
 
 @dataclass
@@ -42,6 +46,8 @@ class Turns:
     step: list[float]
     #: A step of dynamics without the network.
     rest: list[float]
+    #: A step in PyTorch; empty where that is not installed.
+    torch: list[float]
 
     def ratio(self, name: str) -> list[float]:
         """What a contender takes over the network alone, in the same turn."""
@@ -83,7 +89,9 @@ def measure(system: systems.System, threads: int, turns: int, seconds: float) ->
     )  # fmt: skip
     first = [timed(call, 2) for call in calls]
     repeat = max(1, int(seconds / first[0]))
-    result = Turns([], [], [], [])
+    loop = torch_loop(system, threads)
+    torch_repeat = 0 if loop is None else max(1, int(seconds / timed(lambda: loop.run(1), 2)))
+    result = Turns([], [], [], [], [])
     whole.run(2)
     rest.run(2)
     for _ in range(turns):
@@ -93,22 +101,24 @@ def measure(system: systems.System, threads: int, turns: int, seconds: float) ->
             start = time.perf_counter()
             simulation.run(repeat)
             times.append((time.perf_counter() - start) / repeat)
+        if loop is not None:
+            each = timed(lambda: loop.run(torch_repeat), 1) / torch_repeat
+            result.torch.append(each * system.copies / loop.copies)
     for simulation in (whole, rest):
         if simulation.frozen:
             sys.exit(f"{system.name}: replicas blew up, so that less is computed than is said: {simulation.frozen}")
     return result
 
 
-def torch_seconds(system: systems.System, threads: int) -> float | None:
-    """Energies and forces of one copy in PyTorch, if that is installed."""
+def torch_loop(system: systems.System, threads: int) -> Any:
+    """The same dynamics in PyTorch, if that is installed."""
     try:
-        from engine_parts.peer import Peer
+        from engine_parts.peer_loop import Loop
     except ImportError:
         return None
-    network = systems.read_network(system.model)
-    peer = Peer(network, system.positions[0][:1], system.types, None, threads)
-    peer()
-    return statistics.median(timed(peer, 1) for _ in range(3))
+    copies = max(1, min(system.copies, int(MOST_PAIRS / (system.pairs() * len(system.types)))))
+    part = replace(system, positions=system.positions[:, :copies])
+    return Loop(part, np.full(len(system.types), 12.0), BOLTZMANN_IN_KCAL * 300.0, TIMESTEP, 1.0, threads)
 
 
 def spread(values: list[float], scale: float, form: str) -> str:
@@ -130,7 +140,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for make in (systems.chignolin, systems.cg_with_priors):
+        for make in (systems.cln025, systems.chignolin, systems.cg_with_priors):
             for copies in arguments.copies:
                 system = make(folder, copies)
                 found = measure(system, arguments.threads, arguments.turns, arguments.seconds)
@@ -144,13 +154,12 @@ def main() -> None:
                 print(f"    of the network     {spread(found.ratio('rest'), 100, '.2f')} %")
                 shown = f"{each:.4g} ns/day a replica, {copies * each:.4g} in all"
                 print(f"  at {1000 * SHOWN_TIMESTEP:g} fs a step      {shown}")
-                if copies == 1:
-                    torch = torch_seconds(system, arguments.threads)
-                    text = "not installed" if torch is None else (
-                        f"{1e3 * torch:.1f} ms for energies and forces, "
-                        f"{torch / statistics.median(found.network):.1f} times as long"
-                    )  # fmt: skip
-                    print(f"  PyTorch              {text}")
+                if not found.torch:
+                    print("  a step in PyTorch    not measured: PyTorch is not installed (make bench BENCH_TORCH=1)")
+                    continue
+                ratios = [theirs / ours for theirs, ours in zip(found.torch, found.step, strict=True)]
+                print(f"  a step in PyTorch    {spread(found.torch, 1e3, '.3f')} ms")
+                print(f"    of a step here     {spread(ratios, 1, '.1f')} times as long")
 
 
 if __name__ == "__main__":

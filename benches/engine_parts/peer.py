@@ -50,7 +50,7 @@ class Peer:
     def __call__(self) -> NDArray[Any]:
         """Forces; the energy on the way."""
         positions = self.positions.clone().requires_grad_()
-        energy = self._energy(positions)
+        energy = self.energy(positions)
         (gradient,) = torch.autograd.grad(energy, positions)
         result: NDArray[Any] = (-gradient).numpy()
         return result
@@ -82,7 +82,8 @@ class Peer:
         moved = torch.exp(-basis["alpha"] * (r[:, None] - basis.get("start", 0.0)))
         return torch.exp(-weights["basis.betas"] * (moved - weights["basis.means"]) ** 2)
 
-    def _energy(self, positions: torch.Tensor) -> torch.Tensor:
+    def energy(self, positions: torch.Tensor) -> torch.Tensor:
+        """Energy of all structures together."""
         network = self.network
         r = (positions[self.j] + self.shifts - positions[self.i]).norm(dim=1)
         basis = self._basis(r) * self._envelope(r, "basis_envelope")[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ __all__ = [
     "cg",
     "cg_with_priors",
     "chignolin",
+    "cln025",
+    "describe",
     "molecule",
     "nacl",
     "priors_alone",
@@ -34,6 +37,7 @@ Floats = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[2]
 NACL_MODEL = ROOT / "examples" / "nacl" / "nacl.safetensors"
 NACL_CONSTANT = 5.465
+CLN025 = ROOT / "examples" / "chignolin"
 #: Å³ of a protein for each of its residues, and beads a residue: N, CA, CB, C, O.
 RESIDUE_VOLUME, RESIDUE_BEADS = 135.0, 5
 CG_BEADS, CG_CUTOFF, CG_CLOSEST, CG_NEIGHBORS = 269, 20.0, 2.5, (214.0, 228.0)
@@ -118,6 +122,20 @@ def chignolin(folder: Path, copies: int) -> System:
     return System(f"chignolin × {copies}", model, frames, types, None)
 
 
+def cln025(folder: Path, copies: int) -> System:
+    """Frames of chignolin, with the model of examples/chignolin: 2 blocks, 64 features, 52 terms of priors."""
+    model = folder / "cln025.safetensors"
+    if not model.exists():
+        shutil.copy(CLN025 / "chignolin.safetensors", model)
+        shutil.copy(CLN025 / "priors.safetensors", priors_alone(model))
+    with np.load(CLN025 / "data" / "held-out.npz") as data:
+        by_name = {entry["name"]: entry["index"] for entry in describe(model)["types"]}
+        types = np.array([by_name[name] for name in data["residues"].tolist()], np.int32)
+        chosen = data["positions"][np.linspace(0, len(data["positions"]) - 1, copies).astype(int)].astype(np.float64)
+    moved = chosen + np.random.default_rng(25).uniform(-MOVE, MOVE, chosen.shape)
+    return System(f"CLN025 × {copies}", model, np.stack([chosen, moved]), types, None)
+
+
 def _add_priors(system: System, path: Path, count: int) -> None:
     """The system's network with ``count`` terms; bonds and angles are at rest where the first copy is."""
     rng = np.random.default_rng(15)
@@ -164,9 +182,15 @@ def priors_alone(model: Path) -> Path:
 
 def terms(system: System) -> int:
     """Number of terms of a copy's priors."""
-    data = system.model.read_bytes()
+    return sum(entry["count"] for entry in describe(system.model)["priors"])
+
+
+def describe(model: Path) -> dict[str, Any]:
+    """A model file's description."""
+    data = model.read_bytes()
     header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
-    return sum(entry["count"] for entry in json.loads(header["__metadata__"]["flashschnet"])["priors"])
+    description: dict[str, Any] = json.loads(header["__metadata__"]["flashschnet"])
+    return description
 
 
 def _packed(rng: np.random.Generator) -> Floats:
