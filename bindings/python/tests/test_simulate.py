@@ -292,6 +292,43 @@ def test_pictures(tmp_path: Path, config, capsys):
     assert 0 < shapes.rmsd[0][0] < shapes.rmsd[0].max() < 20
 
 
+def test_surface_over_slow_coordinates(tmp_path: Path, config, capsys):
+    pytest.importorskip("deeptime", reason="pip install flashschnet[tica]")
+    folder = run(tmp_path, config)
+    lag = 2 * config["simulation"]["save_interval"] * config["simulation"]["dt"]
+    capsys.readouterr()
+    assert cli.main(["plot", str(folder.path), "--tica", str(lag), "--format", "svg"]) == 0
+    picture = folder.path / "pictures" / "tica.svg"
+    assert f"wrote {picture}" in capsys.readouterr().out
+    assert "<svg" in picture.read_text()
+    assert cli.main(["plot", str(folder.path), "--tica", "1000"]) == 1
+    assert "the lag of TICA is 1000 ps, must be at least" in capsys.readouterr().err
+
+
+def test_tica_finds_the_slow_coordinate():
+    pytest.importorskip("deeptime", reason="pip install flashschnet[tica]")
+    mdtraj = pytest.importorskip("mdtraj")
+    from flashschnet.simulate.surface import by_tica
+
+    # Of three beads on a line one jumps far and quickly, the other a little and slowly.
+    rng, frames = np.random.default_rng(4), 4000
+    quick, slow = rng.normal(0, 0.1, frames), 0.02 * np.sign(np.sin(2 * np.pi * np.arange(frames) / 400))
+    xyz = np.zeros((frames, 3, 3))
+    xyz[:, 1, 0], xyz[:, 2, 0] = 1.0 + slow + rng.normal(0, 0.001, frames), 2.0 + quick
+    topology = mdtraj.Topology()
+    residue = topology.add_residue("X", topology.add_chain())
+    for name in "ABC":
+        topology.add_atom(name, mdtraj.element.virtual, residue)
+    described = {
+        "exchange": False, "save_interval": 1, "timestep": 1.0,
+        "energy_in_eV": 0.0433641, "units": {"energy": "kcal/mol"},
+    }  # fmt: skip
+    figure = by_tica([mdtraj.Trajectory(xyz, topology)], 300.0, described, 10.0)
+    label = figure.axes[0].get_xlabel()
+    # It changes sides every 200 frames, so that 1 of 20 has within 10: a time of −10 / ln(1 − 2/20).
+    assert float(label.removeprefix("TICA 1 (").removesuffix(" ps)")) == pytest.approx(94.9, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [

@@ -117,6 +117,8 @@ def _add_plot(commands: Any) -> None:
     add("--skip", type=float, default=0.0, metavar="PART", help="part of the run that distributions leave out, 0 to 1")
     add("--distances", metavar="I-J,K-L", help="atoms whose distances the free-energy surface is over, counted from 0 "
         "(default: the ends, and a quarter of the chain from them)")  # fmt: skip
+    add("--tica", type=float, metavar="LAG", help="draw a free-energy surface over the two slowest coordinates of a "
+        "time-lagged independent component analysis too, with this lag in ps (needs flashschnet[tica])")  # fmt: skip
     parser.set_defaults(run=_plot, parser=parser)
 
 
@@ -142,6 +144,7 @@ def _plot(options: argparse.Namespace) -> int:
             reference=Path(options.reference) if options.reference else None,
             skip=options.skip,
             distances=distances,
+            tica=options.tica,
         )
         for picture in pictures:
             print(f"wrote {picture}")

@@ -7,6 +7,7 @@
 | ``folder.py`` | a run's folder: what is written when, so that a kill at any moment loses only the last interval |
 | ``runner.py`` | the loop: steps, progress, signals |
 | ``plot.py`` | pictures of a run |
+| ``surface.py`` | free-energy surfaces among them |
 """
 
 from .config import Config, ConfigError

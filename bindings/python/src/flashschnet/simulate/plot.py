@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..simulation import BOLTZMANN_IN_EV
 from .config import ConfigError
 from .folder import RunFolder
+from .surface import by_distances, by_tica
 
 __all__ = ["plot"]
-
-#: Bins of a free-energy surface in each direction.
-_BINS = 60
-#: Energies of a surface are shown up to so many k·T.
-_HIGHEST = 8.0
 
 
 def plot(
@@ -28,6 +23,7 @@ def plot(
     reference: Path | None = None,
     skip: float = 0.0,
     distances: tuple[tuple[int, int], tuple[int, int]] | None = None,
+    tica: float | None = None,
 ) -> list[Path]:
     """Draw energies, temperatures, RMSD, radius of gyration and a free-energy surface of a run.
 
@@ -46,11 +42,14 @@ def plot(
     distances
         Two pairs of atoms, counted from 0, whose distances the surface is over; by default the ends of the chain, and
         the atoms a quarter of its length from them.
+    tica
+        A lag in ps: a second surface, over the two slowest coordinates of time-lagged independent component analysis;
+        needs deeptime.
 
     Raises
     ------
     ConfigError
-        If there is no run, nothing has been exported, or a structure does not fit.
+        If there is no run, nothing has been exported, a structure does not fit, or the lag does not.
     """
     import matplotlib
 
@@ -75,7 +74,13 @@ def plot(
     shapes = _Shapes(run, described, reference)
     save("rmsd", _traces(shapes, shapes.rmsd, "RMSD to the reference / Å" if reference else "RMSD to the start / Å"))
     save("gyration", _distribution(shapes, skip))
-    save("surface", _surface(shapes, described, skip, distances))
+    lowest = min(shapes.targets)
+    coldest = [t for t, target in zip(shapes.trajectories, shapes.targets, strict=True) if target == lowest]
+    # Of the same molecule as the first of them.
+    alike = [t[int(skip * len(t)) :] for t in coldest if t.n_atoms == coldest[0].n_atoms]
+    save("surface", by_distances(alike, lowest, described, distances))
+    if tica is not None:
+        save("tica", by_tica(alike, lowest, described, tica))
     return pictures
 
 
@@ -186,39 +191,4 @@ def _distribution(shapes: _Shapes, skip: float) -> Any:
     axes[0, 0].set_ylabel("radius of gyration / Å")
     axes[0, 1].hist(gyration[int(skip * len(gyration)) :].ravel(), bins=50, density=True, color="tab:blue")
     axes[0, 1].set(xlabel="radius of gyration / Å", ylabel="density / 1/Å")
-    return figure
-
-
-def _surface(
-    shapes: _Shapes, described: dict[str, Any], skip: float, distances: tuple[tuple[int, int], tuple[int, int]] | None
-) -> Any:
-    """Free energy over two distances, of the replicas at the lowest temperature that are like the first of them."""
-    import mdtraj
-
-    lowest = min(shapes.targets)
-    chosen = [t for t, target in zip(shapes.trajectories, shapes.targets, strict=True) if target == lowest]
-    atoms = chosen[0].n_atoms
-    if distances is None:
-        quarter = atoms // 4
-        distances = ((0, atoms - 1), (quarter, atoms - 1 - quarter))
-    for pair in distances:
-        if not all(0 <= atom < atoms for atom in pair) or pair[0] == pair[1]:
-            raise ConfigError(f"there is no distance between atoms {pair[0]} and {pair[1]} of {atoms}")
-    measured = [
-        10 * mdtraj.compute_distances(t[int(skip * len(t)) :], distances, periodic=False)
-        for t in chosen
-        if t.n_atoms == atoms
-    ]
-    samples = np.concatenate(measured)
-    counts, x, y = np.histogram2d(samples[:, 0], samples[:, 1], bins=_BINS)
-    with np.errstate(divide="ignore"):
-        energy = -np.log(counts / counts.max())
-    unit = BOLTZMANN_IN_EV * lowest / described["energy_in_eV"]
-    figure, axes = _axes()
-    shown = np.ma.masked_where(counts == 0, np.minimum(energy, _HIGHEST)) * unit
-    mesh = axes[0, 0].pcolormesh(x, y, shown.T, cmap="viridis")
-    figure.colorbar(mesh, ax=axes[0, 0], label=f"free energy / {described['units']['energy']}")
-    name = "distance {}–{} / Å"
-    axes[0, 0].set(xlabel=name.format(*distances[0]), ylabel=name.format(*distances[1]))
-    axes[0, 0].set_title(f"{len(measured)} replicas at {lowest:.0f} K, {len(samples)} frames", fontsize="medium")
     return figure
