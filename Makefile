@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check bench clean
+.PHONY: help demo demo-nacl demo-chignolin check bench clean
 
 # A fresh installation of Rust is not on the PATH of shells that were open before.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -32,13 +32,22 @@ PACKAGE := $(shell find bindings/python -path '*/tests' -prune -o -path '*/_lib'
 PLUGIN := $(shell find lammps -path lammps/build -prune -o -type f -print)
 
 help:
-	@echo 'make demo    about a minute of molecular dynamics of NaCl through ASE; trajectory and picture in demo/'
+	@echo 'make demo    about a minute each of a crystal of NaCl through ASE and of 64 replicas of a coarse-grained protein;'
+	@echo '             trajectories and pictures in demo/ (make demo-nacl, make demo-chignolin: one of them)'
 	@echo 'make check   every test and lint, with a summary at the end'
 	@echo 'make bench   benchmarks, with other libraries beside this one; BENCH_TORCH=1 installs PyTorch for it'
 	@echo 'make clean   remove what the above made: .venv, target, demo'
 
-demo: $(VENV)/demo.stamp $(VENV)/package.stamp
+# One after the other, also with make -j: they would share the cores.
+demo:
+	@$(MAKE) --no-print-directory demo-nacl
+	@$(MAKE) --no-print-directory demo-chignolin
+
+demo-nacl: $(VENV)/demo.stamp $(VENV)/package.stamp
 	@$(VENV)/bin/python examples/nacl/demo.py --out demo $(DEMO)
+
+demo-chignolin: $(VENV)/demo.stamp $(VENV)/package.stamp
+	@$(VENV)/bin/python examples/chignolin/demo.py --out demo/chignolin $(DEMO)
 
 check: $(VENV)/check.stamp $(VENV)/demo.stamp $(VENV)/package.stamp $(VENV)/plugin.stamp
 	@$(VENV)/bin/python tests/check.py $(CHECK)
@@ -63,8 +72,8 @@ $(VENV)/bin/python:
 			apt-get -qq update && apt-get -qq install -y python3-venv && $(PYTHON) -m venv $(VENV); \
 		else echo 'Python lacks venv: install it with your package manager (python3-venv)'; exit 1; fi; }
 
-$(VENV)/demo.stamp: examples/nacl/requirements-demo.txt | $(VENV)/bin/python
-	@$(PIP) install -r $<
+$(VENV)/demo.stamp: examples/nacl/requirements-demo.txt examples/chignolin/requirements-demo.txt | $(VENV)/bin/python
+	@$(PIP) install $(addprefix -r ,$^)
 	@touch $@
 
 $(VENV)/check.stamp: tests/requirements.txt tests/requirements-cuda.txt bindings/python/pyproject.toml | $(VENV)/bin/python
