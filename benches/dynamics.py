@@ -48,6 +48,8 @@ class Turns:
     rest: list[float]
     #: A step in PyTorch; empty where that is not installed.
     torch: list[float]
+    #: Copies that PyTorch computes at once.
+    torch_copies: int = 0
 
     def ratio(self, name: str) -> list[float]:
         """What a contender takes over the network alone, in the same turn."""
@@ -91,7 +93,7 @@ def measure(system: systems.System, threads: int, turns: int, seconds: float) ->
     repeat = max(1, int(seconds / first[0]))
     loop = torch_loop(system, threads)
     torch_repeat = 0 if loop is None else max(1, int(seconds / timed(lambda: loop.run(1), 2)))
-    result = Turns([], [], [], [], [])
+    result = Turns([], [], [], [], [], 0 if loop is None else loop.copies)
     whole.run(2)
     rest.run(2)
     for _ in range(turns):
@@ -158,7 +160,8 @@ def main() -> None:
                     print("  a step in PyTorch    not measured: PyTorch is not installed (make bench BENCH_TORCH=1)")
                     continue
                 ratios = [theirs / ours for theirs, ours in zip(found.torch, found.step, strict=True)]
-                print(f"  a step in PyTorch    {spread(found.torch, 1e3, '.3f')} ms")
+                scaled = "" if found.torch_copies == copies else f", scaled from {found.torch_copies} at once"
+                print(f"  a step in PyTorch    {spread(found.torch, 1e3, '.3f')} ms{scaled}")
                 print(f"    of a step here     {spread(ratios, 1, '.1f')} times as long")
 
 
