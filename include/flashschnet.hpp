@@ -226,6 +226,46 @@ struct neighbors {
     std::int32_t base = 0;                // what the host counts atoms from: 0 or 1
 };
 
+// The atoms of the terms of one prior, counted from 0: terms × atoms of a term.
+struct terms {
+    std::string prior;
+    span<const std::int32_t> atoms;
+};
+
+// A molecule that the model's file does not have, for potential::add_topology; see fsn_topology.
+struct topology {
+    std::string name;
+    span<const std::int32_t> types;       // atoms
+    std::vector<flashschnet::terms> terms; // of every prior of the model, in any order
+};
+
+// What a simulation is told; what is empty or zero is its default. See fsn_settings.
+struct settings {
+    std::int32_t integrator = FSN_LANGEVIN;  // or FSN_VERLET
+    double timestep = 0;                     // ps
+    double friction = 0;                     // 1/ps
+    std::uint64_t seed = 0;
+    span<const double> thermal_energies;     // replicas: k·T
+    span<const double> masses;               // atoms, in u
+    span<const double> velocities;           // atoms × 3
+    span<const std::uint32_t> streams;       // replicas
+    std::uint64_t exchange_interval = 0;     // steps; 0: never
+    span<const std::int32_t> ladders;        // replicas
+    double largest_step = 0;
+};
+
+// Where the state of a simulation goes; what is empty is not wanted. See fsn_state.
+struct state {
+    span<double> positions;        // atoms × 3
+    span<double> velocities;       // atoms × 3
+    span<double> forces;           // atoms × 3
+    span<double> energies;         // replicas
+    span<double> kinetic_energies; // replicas
+    span<double> term_energies;    // replicas × (1 + priors)
+    span<std::uint32_t> walkers;   // replicas
+    span<std::uint64_t> frozen;    // replicas
+};
+
 // Rows of numbers: of owned atoms, then of each ghost that is its own owner, or of each ghost if no owners were given.
 class rows {
 public:
@@ -329,6 +369,8 @@ public:
         fsn_potential *made = nullptr;
         detail::check(fsn_potential_new(model.get(), &options, &made));
         handle_.reset(made);
+        for (const auto &prior : model.priors())
+            priors_.emplace_back(prior.name, prior.atoms);
     }
 
     // How it computes.
@@ -343,6 +385,36 @@ public:
         const auto input = detail::given(structures, true);
         const auto output = detail::given(results, input.structures, input.atoms, input.atoms, [this] { return info().priors; });
         detail::check(fsn_potential_compute(get(), &input, &output));
+    }
+
+    // Adds a molecule to those that priors can be evaluated for, and returns its number, for structures::topologies.
+    std::int32_t add_topology(const topology &molecule) {
+        std::vector<const char *> names;
+        std::vector<std::size_t> counts;
+        std::vector<const std::int32_t *> lists;
+        for (const auto &terms : molecule.terms) {
+            names.push_back(detail::text(terms.prior, "prior"));
+            // The library refuses names that it does not know.
+            std::size_t width = terms.atoms.size();
+            for (const auto &prior : priors_)
+                width = prior.first == terms.prior ? prior.second : width;
+            if (width > 0 && terms.atoms.size() % width != 0)
+                detail::refuse("terms of " + terms.prior + " have " + std::to_string(terms.atoms.size()) +
+                               " atoms, must have " + std::to_string(width) + " each");
+            counts.push_back(width > 0 ? terms.atoms.size() / width : 0);
+            lists.push_back(terms.atoms.data());
+        }
+        auto given = detail::sized<fsn_topology>();
+        given.name = detail::text(molecule.name, "name");
+        given.atoms = molecule.types.size();
+        given.types = molecule.types.data();
+        given.lists = names.size();
+        given.priors = names.data();
+        given.counts = counts.data();
+        given.terms = lists.data();
+        std::int32_t number = 0;
+        detail::check(fsn_potential_add_topology(get(), &given, &number));
+        return number;
     }
 
     // Takes over a host's list, for compute_domain; call it when the list has changed.
@@ -387,7 +459,103 @@ private:
         void operator()(fsn_potential *handle) const noexcept { fsn_potential_free(handle); }
     };
     std::unique_ptr<fsn_potential, free> handle_;
+    // Names of the model's priors, and atoms of their terms.
+    std::vector<std::pair<std::string, std::size_t>> priors_;
     std::size_t owned_ = 0, rows_ = 0;
+};
+
+// Replicas that move together under a potential, which may be freed first. Threads that share one take turns.
+class simulation {
+public:
+    simulation(potential &potential, const structures &structures, const settings &settings) {
+        const auto input = detail::given(structures, true);
+        replicas_ = input.structures;
+        atoms_ = input.atoms;
+        terms_ = replicas_ * (1 + potential.info().priors);
+        auto told = detail::sized<fsn_settings>();
+        told.integrator = settings.integrator;
+        told.timestep = settings.timestep;
+        told.friction = settings.friction;
+        told.seed = settings.seed;
+        told.thermal_energies = detail::required(settings.thermal_energies, replicas_, "thermal_energies");
+        told.masses = detail::optional(settings.masses, atoms_, "masses");
+        told.velocities = detail::optional(settings.velocities, 3 * atoms_, "velocities");
+        told.streams = detail::optional(settings.streams, replicas_, "streams");
+        told.exchange_interval = settings.exchange_interval;
+        told.ladders = detail::optional(settings.ladders, replicas_, "ladders");
+        told.largest_step = settings.largest_step;
+        fsn_simulation *made = nullptr;
+        detail::check(fsn_simulation_new(potential.get(), &input, &told, &made));
+        handle_.reset(made);
+    }
+
+    void run(std::uint64_t steps) { detail::check(fsn_simulation_run(get(), steps)); }
+
+    // Steps made so far.
+    std::uint64_t steps() const {
+        std::uint64_t steps = 0;
+        auto to = detail::sized<fsn_state>();
+        to.steps = &steps;
+        detail::check(fsn_simulation_get_state(get(), &to));
+        return steps;
+    }
+
+    // Copies the state.
+    void get_state(const state &state) const {
+        auto to = detail::sized<fsn_state>();
+        to.positions = detail::optional(state.positions, 3 * atoms_, "positions");
+        to.velocities = detail::optional(state.velocities, 3 * atoms_, "velocities");
+        to.forces = detail::optional(state.forces, 3 * atoms_, "forces");
+        to.energies = detail::optional(state.energies, replicas_, "energies");
+        to.kinetic_energies = detail::optional(state.kinetic_energies, replicas_, "kinetic_energies");
+        to.term_energies = detail::optional(state.term_energies, terms_, "term_energies");
+        to.walkers = detail::optional(state.walkers, replicas_, "walkers");
+        to.frozen = detail::optional(state.frozen, replicas_, "frozen");
+        detail::check(fsn_simulation_get_state(get(), &to));
+    }
+
+    // Why a replica stands still; empty if it does not.
+    std::string reason(std::size_t replica) const {
+        const char *text = fsn_simulation_get_reason(get(), replica);
+        return text ? text : "";
+    }
+
+    // The pairs of neighbouring temperatures and their exchanges.
+    std::vector<fsn_exchanges> exchanges() const {
+        std::size_t count = 0;
+        auto to = detail::sized<fsn_state>();
+        to.pairs = &count;
+        detail::check(fsn_simulation_get_state(get(), &to));
+        std::vector<fsn_exchanges> pairs(count, detail::sized<fsn_exchanges>());
+        for (std::size_t index = 0; index < count; index++)
+            detail::check(fsn_simulation_get_exchanges(get(), index, &pairs[index]));
+        return pairs;
+    }
+
+    // All that the next step depends on.
+    std::vector<std::uint8_t> checkpoint() const {
+        std::size_t length = 0;
+        detail::check(fsn_simulation_checkpoint(get(), nullptr, &length));
+        std::vector<std::uint8_t> bytes(length);
+        detail::check(fsn_simulation_checkpoint(get(), bytes.data(), &length));
+        bytes.resize(length);
+        return bytes;
+    }
+
+    // Goes on from a checkpoint of a simulation that was told the same.
+    void restore(span<const std::uint8_t> bytes) {
+        detail::check(fsn_simulation_restore(get(), bytes.data(), bytes.size()));
+    }
+
+    // The handle, for functions of flashschnet.h; null after the simulation was moved from.
+    fsn_simulation *get() const noexcept { return handle_.get(); }
+
+private:
+    struct free {
+        void operator()(fsn_simulation *handle) const noexcept { fsn_simulation_free(handle); }
+    };
+    std::unique_ptr<fsn_simulation, free> handle_;
+    std::size_t replicas_ = 0, atoms_ = 0, terms_ = 0;
 };
 
 // All directed pairs of atoms closer than a cutoff; see fsn_pairs. Types need not be given.

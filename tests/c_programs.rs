@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::programs::{libraries, succeeded};
+use common::random_priors::{By, KINDS, one_prior};
 use common::small_model::small_network;
 use common::system::{System, potential};
+use fastrand::Rng;
+use flashschnet::dynamics::{Integrator, Settings, Simulation};
 use flashschnet::model::Model;
+use flashschnet::potential::{Options, Potential, Precision, Structures};
+use flashschnet::prior::TermList;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -104,6 +109,70 @@ fn a_cxx_program_computes() {
 #[test]
 fn a_program_with_the_cxx_header_computes() {
     assert_water(&run(&workplace("cxx_handles"), "cxx/handles.cpp"));
+}
+
+#[test]
+fn a_program_with_the_cxx_header_moves_replicas() {
+    let folder = workplace("cxx_dynamics");
+    let file = one_prior(
+        &mut Rng::with_seed(3),
+        &KINDS[0],
+        By::Type,
+        &[(vec![1, 1], vec![0, 1])],
+    );
+    std::fs::write(folder.join("water.safetensors"), file.bytes()).expect("a file");
+    let text = run(&folder, "cxx/dynamics.cpp");
+    let found: Vec<f64> = text
+        .lines()
+        .map(|line| line.parse().expect("a number"))
+        .collect();
+
+    // The same by the crate.
+    let model = Model::from_bytes("chains", &file.bytes()).expect("a model");
+    let options = Options {
+        precision: Precision::Double,
+        threads: Some(1),
+        ..Options::default()
+    };
+    let mut potential = Potential::new(model.into(), options).expect("a potential");
+    let bonds = [TermList {
+        prior: "p",
+        atoms: &[0, 1, 1, 2],
+    }];
+    let number = potential.add_topology("chain", &[1, 2, 3], &bonds).unwrap() as i32;
+    let types = [1, 2, 3].repeat(3);
+    let positions: Vec<_> = (0..9)
+        .map(|i| [1.1 * f64::from(i % 3), 0.1 * f64::from(i), 0.0])
+        .collect();
+    let structures = Structures {
+        offsets: &[0, 3, 6, 9],
+        positions: &positions,
+        types: &types,
+        cells: &[],
+        periodic: &[],
+        excluded: None,
+        topologies: Some(&[number; 3]),
+    };
+    let settings = Settings {
+        integrator: Integrator::Langevin { friction: 3.0 },
+        timestep: 0.002,
+        seed: 11,
+        thermal: &[0.5, 0.6, 0.7],
+        masses: None,
+        velocities: None,
+        streams: Some(&[4, 2, 7]),
+        exchange_interval: 5,
+        ladders: Some(&[0, 0, -1]),
+        largest_step: None,
+    };
+    let mut simulation = Simulation::new(&mut potential, &structures, &settings).unwrap();
+    simulation.run(&mut potential, 40).unwrap();
+    let expected = simulation.state().positions.as_flattened();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        // valgrind computes logarithms and the like with other instructions, which noise is made of.
+        assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+    }
 }
 
 #[test]
