@@ -11,7 +11,7 @@ import lammps_plugin
 import numpy as np
 import pytest
 from languages import PROGRAMS, STRUCTURES, Answer, Language, crystal, language, python, written
-from tree import FLAGS, ROOT, Prefix, need, run
+from tree import FLAGS, MODULE, ROOT, Prefix, need, run
 
 #: Where the calls are not the same ones, sums run in another order: a few roundings of the largest number in them.
 ROUNDING = 1e-12
@@ -201,9 +201,7 @@ def test_under_sanitizers(prefix, tmp_path, checked):
     extra = []
     if checked == "Fortran":
         # The module as well, which is compiled by the same rules.
-        names = ["c", "errors", "handle", "model", "exchange", "structures", "neighbors", "potential"]
-        sources = ROOT / "bindings" / "fortran" / "src"
-        extra = [*(sources / f"flashschnet_{name}.f90" for name in names), sources / "flashschnet.f90", f"-J{tmp_path}"]
+        extra = [*MODULE, f"-J{tmp_path}"]
     else:
         flags.append("-lm")
     programs = []

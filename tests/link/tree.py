@@ -14,6 +14,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NACL = ROOT / "examples" / "nacl" / "nacl.safetensors"
+#: The Fortran module's files, each after those that it uses.
+MODULE = [
+    ROOT / "bindings" / "fortran" / "src" / f"flashschnet{name}.f90"
+    for name in (
+        *("_c", "_errors", "_handle", "_model", "_exchange", "_structures", "_neighbors", "_topology", "_potential"),
+        *("_simulation", ""),
+    )
+]
 #: Warnings are errors, for every language.
 FLAGS: dict[str, str] = {
     "C": "-Wall -Wextra -Wpedantic -Werror",

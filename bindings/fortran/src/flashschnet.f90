@@ -21,10 +21,12 @@ module flashschnet
    use flashschnet_model, only: fsn_model, fsn_model_info, fsn_prior, fsn_type
    use flashschnet_neighbors, only: fsn_neighbor_list
    use flashschnet_potential, only: fsn_potential, fsn_potential_info
+   use flashschnet_simulation, only: fsn_exchanges, fsn_simulation
+   use flashschnet_topology, only: fsn_terms
    implicit none
    private
-   public :: fsn_abi_version, fsn_callback_error, fsn_device_error, fsn_exchange, fsn_internal_error, &
+   public :: fsn_abi_version, fsn_callback_error, fsn_device_error, fsn_exchange, fsn_exchanges, fsn_internal_error, &
       fsn_invalid_argument, fsn_io_error, fsn_model, fsn_model_error, fsn_model_info, fsn_neighbor_list, &
-      fsn_numerical_error, fsn_out_of_memory, fsn_potential, fsn_potential_info, fsn_prior, fsn_success, fsn_type, &
-      fsn_unsupported, fsn_version
+      fsn_numerical_error, fsn_out_of_memory, fsn_potential, fsn_potential_info, fsn_prior, fsn_simulation, fsn_success, &
+      fsn_terms, fsn_type, fsn_unsupported, fsn_version
 end module

@@ -82,6 +82,40 @@ module flashschnet_c
       type(c_ptr) :: offsets = c_null_ptr, neighbors = c_null_ptr, shifts = c_null_ptr
    end type
 
+   integer(c_int32_t), parameter :: fsn_langevin = 0, fsn_verlet = 1
+
+   type, bind(c) :: fsn_topology
+      integer(c_size_t) :: size = 0
+      type(c_ptr) :: name = c_null_ptr
+      integer(c_size_t) :: atoms = 0
+      type(c_ptr) :: types = c_null_ptr
+      integer(c_size_t) :: lists = 0
+      type(c_ptr) :: priors = c_null_ptr, counts = c_null_ptr, terms = c_null_ptr
+   end type
+
+   type, bind(c) :: fsn_settings
+      integer(c_size_t) :: size = 0
+      integer(c_int32_t) :: integrator = fsn_langevin
+      real(c_double) :: timestep = 0, friction = 0
+      integer(c_int64_t) :: seed = 0
+      type(c_ptr) :: thermal_energies = c_null_ptr, masses = c_null_ptr, velocities = c_null_ptr, streams = c_null_ptr
+      integer(c_int64_t) :: exchange_interval = 0
+      type(c_ptr) :: ladders = c_null_ptr
+      real(c_double) :: largest_step = 0
+   end type
+
+   type, bind(c) :: fsn_state
+      integer(c_size_t) :: size = 0
+      type(c_ptr) :: steps = c_null_ptr, positions = c_null_ptr, velocities = c_null_ptr, forces = c_null_ptr, &
+         energies = c_null_ptr, kinetic_energies = c_null_ptr, term_energies = c_null_ptr, walkers = c_null_ptr, &
+         frozen = c_null_ptr, pairs = c_null_ptr
+   end type
+
+   type, bind(c) :: fsn_exchanges
+      integer(c_size_t) :: size = 0, colder = 0, warmer = 0
+      integer(c_int64_t) :: attempts = 0, accepted = 0
+   end type
+
    interface
       function fsn_last_error() bind(c) result(text)
          import :: c_ptr
@@ -195,6 +229,71 @@ module flashschnet_c
          type(c_ptr), value :: potential
          type(fsn_domain), intent(in) :: domain
          type(fsn_results), intent(in) :: results
+         integer(c_int) :: status
+      end function
+
+      function fsn_potential_add_topology(potential, topology, number) bind(c) result(status)
+         import :: c_int, c_int32_t, c_ptr, fsn_topology
+         type(c_ptr), value :: potential
+         type(fsn_topology), intent(in) :: topology
+         integer(c_int32_t), intent(inout) :: number
+         integer(c_int) :: status
+      end function
+
+      function fsn_simulation_new(potential, structures, settings, simulation) bind(c) result(status)
+         import :: c_int, c_ptr, fsn_settings, fsn_structures
+         type(c_ptr), value :: potential
+         type(fsn_structures), intent(in) :: structures
+         type(fsn_settings), intent(in) :: settings
+         type(c_ptr), intent(inout) :: simulation
+         integer(c_int) :: status
+      end function
+
+      subroutine fsn_simulation_free(simulation) bind(c)
+         import :: c_ptr
+         type(c_ptr), value :: simulation
+      end subroutine
+
+      function fsn_simulation_run(simulation, steps) bind(c) result(status)
+         import :: c_int, c_int64_t, c_ptr
+         type(c_ptr), value :: simulation
+         integer(c_int64_t), value :: steps
+         integer(c_int) :: status
+      end function
+
+      function fsn_simulation_get_state(simulation, state) bind(c) result(status)
+         import :: c_int, c_ptr, fsn_state
+         type(c_ptr), value :: simulation
+         type(fsn_state), intent(in) :: state
+         integer(c_int) :: status
+      end function
+
+      function fsn_simulation_get_reason(simulation, replica) bind(c) result(text)
+         import :: c_ptr, c_size_t
+         type(c_ptr), value :: simulation
+         integer(c_size_t), value :: replica
+         type(c_ptr) :: text
+      end function
+
+      function fsn_simulation_get_exchanges(simulation, index, exchanges) bind(c) result(status)
+         import :: c_int, c_ptr, c_size_t, fsn_exchanges
+         type(c_ptr), value :: simulation
+         integer(c_size_t), value :: index
+         type(fsn_exchanges), intent(inout) :: exchanges
+         integer(c_int) :: status
+      end function
+
+      function fsn_simulation_checkpoint(simulation, bytes, length) bind(c) result(status)
+         import :: c_int, c_ptr, c_size_t
+         type(c_ptr), value :: simulation, bytes
+         integer(c_size_t), intent(inout) :: length
+         integer(c_int) :: status
+      end function
+
+      function fsn_simulation_restore(simulation, bytes, length) bind(c) result(status)
+         import :: c_int, c_ptr, c_size_t
+         type(c_ptr), value :: simulation, bytes
+         integer(c_size_t), value :: length
          integer(c_int) :: status
       end function
 

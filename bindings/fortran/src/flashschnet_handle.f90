@@ -3,7 +3,13 @@ module flashschnet_handle
    use, intrinsic :: iso_c_binding, only: c_null_ptr, c_ptr
    implicit none
    private
-   public :: handle
+   public :: handle, prior_shape
+
+   !> A prior of a model, and the atoms of one of its terms.
+   type :: prior_shape
+      character(:), allocatable :: name
+      integer :: atoms = 0
+   end type
 
    abstract interface
       subroutine free_object(object) bind(c)
@@ -18,6 +24,10 @@ module flashschnet_handle
       integer :: users = 1
       !> Owned atoms of a potential's domain, and columns of its exchange.
       integer :: owned = 0, exchanged = 0
+      !> Priors of a potential's model.
+      type(prior_shape), allocatable :: priors(:)
+      !> Replicas, atoms and terms of a replica's energy of a simulation.
+      integer :: sizes(3) = 0
    end type
 
    !> Assignment makes two handles of one object, which is freed with the last of them. Counting is not for threads: make
@@ -31,6 +41,10 @@ module flashschnet_handle
       procedure, non_overridable :: owned
       procedure, non_overridable :: exchanged
       procedure, non_overridable :: set_domain
+      procedure, non_overridable :: atoms_of_term
+      procedure, non_overridable :: set_priors
+      procedure, non_overridable :: sizes
+      procedure, non_overridable :: set_sizes
       !> Gives the object up before the variable ends; the handle is then empty.
       procedure, non_overridable :: free
       procedure, private, non_overridable :: share
@@ -77,6 +91,42 @@ contains
       if (.not. associated(self%shared)) return
       self%shared%owned = owned
       self%shared%exchanged = exchanged
+   end subroutine
+
+   !> Atoms of a term of a prior; 0 if there is no such prior.
+   integer function atoms_of_term(self, name)
+      class(handle), intent(in) :: self
+      character(*), intent(in) :: name
+      integer :: k
+      atoms_of_term = 0
+      if (.not. associated(self%shared)) return
+      if (.not. allocated(self%shared%priors)) return
+      do k = 1, size(self%shared%priors)
+         if (self%shared%priors(k)%name == name) atoms_of_term = self%shared%priors(k)%atoms
+      end do
+   end function
+
+   subroutine set_priors(self, priors)
+      class(handle), intent(in) :: self
+      type(prior_shape), intent(in) :: priors(:)
+      integer :: k
+      allocate (self%shared%priors(size(priors)))
+      do k = 1, size(priors)
+         self%shared%priors(k) = priors(k)
+      end do
+   end subroutine
+
+   function sizes(self)
+      class(handle), intent(in) :: self
+      integer :: sizes(3)
+      sizes = 0
+      if (associated(self%shared)) sizes = self%shared%sizes
+   end function
+
+   subroutine set_sizes(self, sizes)
+      class(handle), intent(in) :: self
+      integer, intent(in) :: sizes(3)
+      self%shared%sizes = sizes
    end subroutine
 
    subroutine free(self)

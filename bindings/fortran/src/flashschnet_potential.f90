@@ -2,17 +2,19 @@
 module flashschnet_potential
    use, intrinsic :: iso_c_binding, only: c_funloc, c_int, c_loc, c_null_ptr, c_ptr, c_size_t, c_sizeof
    use, intrinsic :: iso_fortran_env, only: int32, int64, real64
-   use flashschnet_c, only: c_potential_info => fsn_potential_info, fsn_domain, fsn_neighbors, fsn_options, &
-      fsn_options_set, fsn_potential_compute, fsn_potential_compute_domain, fsn_potential_free, fsn_potential_get_info, &
+   use flashschnet_c, only: c_potential_info => fsn_potential_info, c_topology => fsn_topology, fsn_domain, fsn_neighbors, &
+      fsn_options, fsn_options_set, fsn_potential_add_topology, fsn_potential_compute, fsn_potential_compute_domain, &
+      fsn_potential_free, fsn_potential_get_info, &
       fsn_potential_new, fsn_potential_set_neighbors, fsn_results, fsn_structures, fsn_success
    use flashschnet_errors, only: c_text, check_shape, conclude, fortran_text, put, refuse
    use flashschnet_exchange, only: callbacks, forward_rows, fsn_exchange
-   use flashschnet_handle, only: handle
-   use flashschnet_model, only: fsn_model
+   use flashschnet_handle, only: handle, prior_shape
+   use flashschnet_model, only: fsn_model, fsn_model_info, fsn_prior
    use flashschnet_structures, only: converted, describe, set_excluded, set_periodic
+   use flashschnet_topology, only: converted_topology, describe_topology, fsn_terms
    implicit none
    private
-   public :: fsn_potential, fsn_potential_info
+   public :: fsn_potential, fsn_potential_info, priors_of
 
    !> How a potential computes.
    type :: fsn_potential_info
@@ -38,6 +40,7 @@ module flashschnet_potential
       procedure :: get_info
       procedure :: compute
       procedure :: compute_batch
+      procedure :: add_topology
       procedure :: set_neighbors
       procedure :: compute_domain
    end type
@@ -82,7 +85,10 @@ contains
       if (status == fsn_success) then
          made = c_null_ptr
          status = fsn_potential_new(model%get(), options, made)
-         if (status == fsn_success) call self%set(made, fsn_potential_free)
+         if (status == fsn_success) then
+            call self%set(made, fsn_potential_free)
+            call note_priors()
+         end if
       end if
       call conclude(status, text, stat)
       if (present(errmsg) .and. allocated(text)) errmsg = text
@@ -92,6 +98,21 @@ contains
       subroutine choose(key, value)
          character(*), intent(in) :: key, value
          if (status == fsn_success) status = fsn_options_set(options, c_text(key), c_text(value))
+      end subroutine
+
+      subroutine note_priors()
+         type(fsn_model_info) :: info
+         type(fsn_prior) :: prior
+         type(prior_shape), allocatable :: shapes(:)
+         integer :: k
+         call model%get_info(info)
+         allocate (shapes(info%priors))
+         do k = 1, info%priors
+            call model%get_prior(k, prior)
+            shapes(k)%name = prior%name
+            shapes(k)%atoms = prior%atoms
+         end do
+         call self%set_priors(shapes)
       end subroutine
    end subroutine
 
@@ -252,6 +273,37 @@ contains
          call put(results%atom_virials, c_loc(atom_virials), shape(atom_virials), [3, 3, atoms], 'atom_virials', text)
       status = fsn_success
       if (.not. allocated(text)) status = fsn_potential_compute(self%get(), given, results)
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+   end subroutine
+
+   !> Adds a molecule that the model's file does not have to those that priors can be evaluated for; parameters are found by
+   !> the types of the atoms of each term.
+   subroutine add_topology(self, types, terms, number, name, stat, errmsg)
+      class(fsn_potential), intent(in) :: self
+      !> (atoms)
+      integer(int32), intent(in), contiguous, target :: types(:)
+      !> The terms of every prior of the model, in any order.
+      type(fsn_terms), intent(in) :: terms(:)
+      !> What `topology` and `topologies` call it, from 1.
+      integer, intent(inout) :: number
+      !> What it is called in error texts.
+      character(*), intent(in), optional :: name
+      integer, intent(out), optional :: stat
+      character(:), allocatable, intent(inout), optional :: errmsg
+      type(c_topology) :: given
+      type(converted_topology), target :: kept
+      character(:), allocatable :: text, label
+      integer(c_int) :: status
+      integer(int32) :: made
+      label = ''
+      if (present(name)) label = name
+      call describe_topology(given, kept, self, label, types, terms, text)
+      status = fsn_success
+      if (.not. allocated(text)) then
+         status = fsn_potential_add_topology(self%get(), given, made)
+         if (status == fsn_success) number = made + 1
+      end if
       call conclude(status, text, stat)
       if (present(errmsg) .and. allocated(text)) errmsg = text
    end subroutine
