@@ -8,7 +8,9 @@ Replicas start from frames of the all-atom simulation. Writes the run, as `flash
 from __future__ import annotations
 
 import argparse
+import io
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import flashschnet
@@ -36,7 +38,8 @@ def configuration(steps: int) -> dict[str, object]:
 def speed(out: Path) -> float:
     """Steps a second."""
     started = time.perf_counter()
-    simulate(Config.of(configuration(WARMUP)), out, overwrite=True, quiet=True)
+    with redirect_stdout(io.StringIO()):
+        simulate(Config.of(configuration(WARMUP)), out, overwrite=True, quiet=True)
     return WARMUP / (time.perf_counter() - started)
 
 
