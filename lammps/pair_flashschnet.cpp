@@ -429,19 +429,34 @@ void PairFlashSchNet::take_list()
   owned = static_cast<int>(local_of.size());
   if (list_call < 0) check_special();
 
-  const std::vector<int32_t> owners = number_ghosts();
-  types.clear();
-  for (int i : local_of) types.push_back(type_of[atom->type[i]]);
-
-  // Rows first come in LAMMPS' order of atoms, so that they are counted before they are filled.
+  // Rows first come in LAMMPS' order of atoms, so that they are counted before they are filled; with them what they hear, since
+  // ghost shells may be wider than the network needs, for other styles.
+  const int *const type = atom->type;
+  const double *const special = force->special_lj;
+  const auto in_graph = [&](int j) {
+    const double factor = special[sbmask(j)];
+    if (factor != 0.0 && factor != 1.0)
+      error->one(FLERR, "pair_style flashschnet: a network's pair is there or not: special_bonds must be 0 or 1, not " +
+                     std::to_string(factor));
+    return factor == 1.0 && mapped[type[j & NEIGHMASK]];
+  };
   std::vector<size_t> offsets(owned + 1, 0);
+  std::vector<char> heard(nall, 0);
   for (int ii = 0; ii < list->inum; ii++) {
     const int i = list->ilist[ii];
     if (core_of[i] < 0) continue;
     size_t count = 0;
-    for (int jj = 0; jj < list->numneigh[i]; jj++) count += in_graph(list->firstneigh[i][jj]);
+    for (int jj = 0; jj < list->numneigh[i]; jj++) {
+      const int j = list->firstneigh[i][jj];
+      if (!in_graph(j)) continue;
+      heard[j & NEIGHMASK] = 1;
+      count++;
+    }
     offsets[core_of[i] + 1] = count;
   }
+  const std::vector<int32_t> owners = number_ghosts(heard);
+  types.clear();
+  for (int i : local_of) types.push_back(type_of[type[i]]);
   for (int i = 0; i < owned; i++) offsets[i + 1] += offsets[i];
   std::vector<int32_t> neighbors(offsets[owned] + 1);
   for (int ii = 0; ii < list->inum; ii++) {
@@ -467,19 +482,9 @@ void PairFlashSchNet::take_list()
   list_call = neighbor->ncalls;
 }
 
-/** Whether an entry of a neighbor list is a pair of the network. */
-bool PairFlashSchNet::in_graph(int j) const
-{
-  const double factor = force->special_lj[sbmask(j)];
-  if (factor != 0.0 && factor != 1.0)
-    error->one(FLERR, "pair_style flashschnet: a network's pair is there or not: special_bonds must be 0 or 1, not " +
-                   std::to_string(factor));
-  return factor == 1.0 && mapped[atom->type[j & NEIGHMASK]];
-}
-
-/** Numbers the ghosts that are in the graph, and plans the exchange. Returns of each atom of the core which one it is a
-    copy of. LAMMPS' own communication tells every ghost whose it is, which needs no atom map. */
-std::vector<int32_t> PairFlashSchNet::number_ghosts()
+/** Numbers the ghosts that are in the graph, those `heard`, and plans the exchange. Returns of each atom of the core which one
+    it is a copy of. LAMMPS' own communication tells every ghost whose it is, which needs no atom map. */
+std::vector<int32_t> PairFlashSchNet::number_ghosts(const std::vector<char> &heard)
 {
   using FlashSchNet::Remote;
   const int nlocal = atom->nlocal, nall = nlocal + atom->nghost;
@@ -487,16 +492,6 @@ std::vector<int32_t> PairFlashSchNet::number_ghosts()
   for (int i = 0; i < nlocal; i++) origins[i] = {comm->me, core_of[i]};
   comm->forward_comm(this);
 
-  // Ghost shells may be wider than the network needs, for other styles.
-  std::vector<char> heard(nall, 0);
-  for (int ii = 0; ii < list->inum; ii++) {
-    const int i = list->ilist[ii];
-    if (core_of[i] < 0) continue;
-    for (int jj = 0; jj < list->numneigh[i]; jj++) {
-      const int j = list->firstneigh[i][jj];
-      if (in_graph(j)) heard[j & NEIGHMASK] = 1;
-    }
-  }
   std::vector<int> images, others;
   for (int j = nlocal; j < nall; j++)
     if (heard[j]) (origins[j].process == comm->me ? images : others).push_back(j);

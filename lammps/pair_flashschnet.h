@@ -86,8 +86,7 @@ class PairFlashSchNet : public Pair {
   void check_special();
   void announce();
   void take_list();
-  std::vector<int32_t> number_ghosts();
-  bool in_graph(int) const;
+  std::vector<int32_t> number_ghosts(const std::vector<char> &);
   void take_positions();
   void give_results(const double *);
   std::string with_ids(const std::string &) const;
