@@ -6,10 +6,12 @@
 //! unlike values and slopes at knots, these lose nothing to differences of rounded numbers. Quintics rather than cubics,
 //! because they need far fewer knots for float32 accuracy: such tables stay in the nearer caches.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::filter::{Tile, TileFilter};
 use crate::model::Network;
 use crate::model::description::BasisDescription;
-use crate::simd::{Aligned, Real, padded};
+use crate::simd::{Aligned, Real, has_fused, padded};
 
 /// Coefficients of a quintic.
 pub const ORDER: usize = 6;
@@ -86,6 +88,20 @@ impl Spacing {
         }
     }
 
+    /// The intervals of many distances, positions in them, and dt/dr: [`Spacing::place`] in vector code.
+    pub fn places(
+        &self,
+        arch: Arch,
+        distances: &[f64],
+        places: (&mut [u32], &mut [f64], &mut [f64]),
+    ) {
+        arch.dispatch(Places {
+            spacing: self,
+            distances,
+            places,
+        });
+    }
+
     /// The distance at position `x`, counted in intervals.
     fn distance(&self, x: f64) -> f64 {
         // Newton's method: x is concave in r, so from below it never oversteps.
@@ -99,6 +115,55 @@ impl Spacing {
             }
         }
         r.min(self.cutoff)
+    }
+}
+
+struct Places<'a> {
+    spacing: &'a Spacing,
+    distances: &'a [f64],
+    places: (&'a mut [u32], &'a mut [f64], &'a mut [f64]),
+}
+
+impl WithSimd for Places<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        if has_fused::<S>() {
+            self.find::<true>();
+        } else {
+            self.find::<false>();
+        }
+    }
+}
+
+impl Places<'_> {
+    #[inline(always)]
+    fn find<const FUSED: bool>(self) {
+        /// 2⁵²: whole numbers added to it are its last bits.
+        const WHOLE: f64 = 4_503_599_627_370_496.0;
+        let Spacing {
+            linear,
+            decaying,
+            rate,
+            intervals,
+            ..
+        } = *self.spacing;
+        let last = (intervals - 1) as f64;
+        let (numbers, positions, rates) = self.places;
+        let places = numbers.iter_mut().zip(positions).zip(rates);
+        for (&r, ((number, position), slope)) in self.distances.iter().zip(places) {
+            let (mut x, mut dx) = (linear * r, linear);
+            if decaying > 0.0 {
+                let decay = Real::exp::<FUSED>(-rate * r);
+                x += decaying * (1.0 - decay);
+                dx += decaying * rate * decay;
+            }
+            let interval = x.floor().min(last);
+            *number = (interval + WHOLE).to_bits() as u32;
+            *position = x - interval;
+            *slope = dx;
+        }
     }
 }
 
@@ -371,6 +436,26 @@ mod tests {
                 .all(|(found, c)| (found - c).abs() < 1e-13),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn many_places_are_those_found_one_by_one() {
+        for shape in [(0.0, 1.0), (0.6, 0.8)] {
+            let spacing = Spacing::new(shape, 5.0, 100);
+            let distances: Vec<f64> = (0..=5000).map(|step| f64::from(step) * 1e-3).collect();
+            let count = distances.len();
+            let (mut intervals, mut t, mut rates) =
+                (vec![0; count], vec![0.0; count], vec![0.0; count]);
+            let places = (&mut intervals[..], &mut t[..], &mut rates[..]);
+            spacing.places(Arch::new(), &distances, places);
+            for (at, &r) in distances.iter().enumerate() {
+                let place = spacing.place(r);
+                let x = f64::from(intervals[at]) + t[at];
+                assert!(intervals[at] < 100 && (-1e-12..1.0 + 1e-12).contains(&t[at]));
+                assert!((x - place.interval as f64 - place.t).abs() < 1e-12, "{r}");
+                assert!((rates[at] / place.rate - 1.0).abs() < 1e-14, "{r}");
+            }
+        }
     }
 
     #[test]

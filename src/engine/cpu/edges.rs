@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 
+use pulp::Arch;
 use rayon::ThreadPool;
 
+use super::found::Found;
 use super::parts::Part;
 use super::per_thread::PerThread;
 use super::ragged::{Patches, Ragged};
@@ -36,38 +38,6 @@ pub(super) struct Arm<T> {
     pub scale: T,
     /// From the row's atom to the other.
     pub vector: [T; 3],
-}
-
-/// Puts the pairs of a task in the order of their intervals.
-///
-/// Coefficients are then read once for all pairs of an interval. The order is that of the list within an interval, so
-/// that of a row's pairs depends on nothing but the positions.
-#[derive(Debug, Default)]
-pub(super) struct Sorter<T> {
-    found: Vec<(Edge<T>, Arm<T>)>,
-    ends: Vec<u32>,
-}
-
-impl<T: Real> Sorter<T> {
-    fn sort_into(&mut self, intervals: usize, edges: &mut [Edge<T>], arms: &mut [Arm<T>]) {
-        self.ends.clear();
-        self.ends.resize(intervals + 1, 0);
-        for (edge, _) in &self.found {
-            self.ends[edge.interval as usize + 1] += 1;
-        }
-        let mut end = 0;
-        for count in &mut self.ends {
-            end += *count;
-            *count = end;
-        }
-        // Each entry is now where its interval begins, and moves to its end.
-        for (edge, arm) in &self.found {
-            let place = &mut self.ends[edge.interval as usize];
-            edges[*place as usize] = *edge;
-            arms[*place as usize] = *arm;
-            *place += 1;
-        }
-    }
 }
 
 /// Pairs by tasks or patches: those of its rows lie at the beginning of the place that the neighbour list gives these rows.
@@ -147,7 +117,7 @@ impl<T: Real> Edges<T> {
         (graph, part): (&Graph, &Part),
         (cutoff, counted): (f64, bool),
         spacing: Option<&Spacing>,
-        sorters: &PerThread<Sorter<T>>,
+        (arch, found): (Arch, &PerThread<Found>),
         pool: Option<&ThreadPool>,
     ) -> Result<()> {
         let rows = part.listed;
@@ -170,7 +140,6 @@ impl<T: Real> Edges<T> {
             first: part.rows.start,
             owned: part.owned,
             cutoff2: cutoff * cutoff,
-            spacing,
             starts: &self.starts,
             heard_by: &self.heard_by,
             counted,
@@ -190,18 +159,14 @@ impl<T: Real> Edges<T> {
                 arms.rows(rows.len()),
                 distances.rows(rows.len()),
             );
-            let mut sorter = sorters.get();
-            sorter.found.clear();
-            search.rows(segment, rows, counts.data, distances, &mut sorter.found);
+            let mut found = found.get();
+            found.clear();
+            search.rows(segment, rows, counts.data, &mut found);
             match spacing {
-                Some(spacing) => sorter.sort_into(spacing.intervals(), pairs, arms),
-                None => {
-                    for (at, &(edge, arm)) in sorter.found.iter().enumerate() {
-                        (pairs[at], arms[at]) = (edge, arm);
-                    }
-                }
+                Some(spacing) => found.by_interval(arch, spacing, pairs, arms),
+                None => found.by_row(pairs, arms, distances),
             }
-            lengths.data[0] = sorter.found.len() as u32;
+            lengths.data[0] = found.len() as u32;
         };
         for_each_segment(&self.segments, arrays, |segment, arrays| {
             if segment.mutual {

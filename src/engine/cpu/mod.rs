@@ -7,6 +7,7 @@
 //! for any number of threads. Memory: atoms × (filters + features) × blocks, and the pairs; nothing of pairs × channels.
 
 mod edges;
+mod found;
 mod gather;
 mod kernels;
 mod partial;
@@ -25,7 +26,8 @@ use std::sync::Arc;
 
 use pulp::Arch;
 
-use self::edges::{Edges, Sorter, TaskEdges};
+use self::edges::{Edges, TaskEdges};
+use self::found::Found;
 use self::kernels::Coefficients;
 use self::partial::Partial;
 use self::parts::{ByPart, FirstError, Outputs, Part};
@@ -97,7 +99,7 @@ pub struct CpuEngine<T> {
     activated: PerThread<Aligned<T>>,
     /// What the readout needs for a task's rows.
     scratch: PerThread<[Aligned<T>; 3]>,
-    sorters: PerThread<Sorter<T>>,
+    found: PerThread<Found>,
     arch: Arch,
     parts: Vec<Part>,
     /// For parts that all threads share.
@@ -170,7 +172,7 @@ impl<T: CpuReal> CpuEngine<T> {
             messages: PerThread::new(threads),
             activated: PerThread::new(threads),
             scratch: PerThread::new(threads),
-            sorters: PerThread::new(threads),
+            found: PerThread::new(threads),
             arch: Arch::new(),
             parts: Vec::new(),
             work: Workspace::default(),

@@ -52,7 +52,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 network.description.aggregation == Aggregation::Mean,
             ),
             spacing,
-            &self.sorters,
+            (self.arch, &self.found),
             run.pool,
         )?;
         self.start(work, run);

@@ -3,11 +3,9 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::edges::{Arm, Edge};
+use super::found::Found;
 use super::segments::{Segment, stands_in};
 use crate::engine::Graph;
-use crate::filter::{Place, Spacing};
-use crate::simd::Real;
 
 /// What is searched.
 pub(super) struct Search<'a> {
@@ -16,7 +14,6 @@ pub(super) struct Search<'a> {
     pub first: usize,
     pub owned: usize,
     pub cutoff2: f64,
-    pub spacing: Option<&'a Spacing>,
     pub starts: &'a [usize],
     pub heard_by: &'a [(u32, usize)],
     /// Whether the numbers of neighbours are needed.
@@ -27,13 +24,12 @@ pub(super) struct Search<'a> {
 
 impl Search<'_> {
     /// The pairs that stand in `rows` of `segment`.
-    pub fn rows<T: Real>(
+    pub fn rows(
         &self,
         segment: &Segment,
         rows: Range<usize>,
         counts: &mut [u32],
-        distances: &mut [f64],
-        found: &mut Vec<(Edge<T>, Arm<T>)>,
+        found: &mut Found,
     ) {
         let graph = self.graph;
         let mut structure = graph
@@ -53,7 +49,7 @@ impl Search<'_> {
                 let pairs = self.starts[row] - first..self.starts[row + 1] - first;
                 for &(owned, pair) in &self.heard_by[pairs] {
                     let vector = graph.vector(structure, owned as usize, pair).map(|x| -x);
-                    self.keep(row - base, owned as usize, vector, distances, found);
+                    self.keep(row - base, owned as usize, vector, found);
                 }
                 counts[at] = (found.len() - before) as u32;
                 continue;
@@ -72,7 +68,7 @@ impl Search<'_> {
                     continue;
                 }
                 let vector = graph.vector(structure, atom, pair);
-                if !self.keep(row - base, other, vector, distances, found) {
+                if !self.keep(row - base, other, vector, found) {
                     let neighbor = u64::from(graph.neighbors[pair]);
                     let atoms = (atom as u64) << 32 | neighbor;
                     self.coincident.fetch_min(atoms, Ordering::Relaxed);
@@ -84,41 +80,12 @@ impl Search<'_> {
 
     /// Takes a pair if it is within the cutoff. Returns whether its atoms are apart.
     #[inline(always)]
-    fn keep<T: Real>(
-        &self,
-        row: usize,
-        other: usize,
-        vector: [f64; 3],
-        distances: &mut [f64],
-        found: &mut Vec<(Edge<T>, Arm<T>)>,
-    ) -> bool {
+    fn keep(&self, row: usize, other: usize, vector: [f64; 3], found: &mut Found) -> bool {
         let r2 = length2(vector);
-        if r2 >= self.cutoff2 {
-            return true;
+        if r2 < self.cutoff2 {
+            found.push(row, other, vector, r2);
         }
-        let r = r2.sqrt();
-        let (place, scale) = match self.spacing {
-            Some(spacing) => {
-                let place = spacing.place(r);
-                (place, place.rate / r)
-            }
-            None => {
-                distances[found.len()] = r;
-                (Place::default(), 1.0 / r)
-            }
-        };
-        let edge = Edge {
-            row: row as u32,
-            other: other as u32,
-            interval: place.interval as u32,
-            t: T::from_f64(place.t),
-        };
-        let arm = Arm {
-            scale: T::from_f64(scale),
-            vector: vector.map(T::from_f64),
-        };
-        found.push((edge, arm));
-        r > 0.0
+        r2 > 0.0
     }
 }
 
