@@ -46,6 +46,9 @@ pub enum Error {
     /// A GPU failed while it was in use.
     #[error("device failed: {0}")]
     Device(String),
+    /// What was enqueued on a GPU is to be computed once more.
+    #[error("compute again: {0}")]
+    Again(String),
     /// A defect in the library itself.
     #[error("internal error: {0}")]
     Internal(String),

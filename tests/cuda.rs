@@ -7,7 +7,8 @@ mod common;
 #[path = "common/emulator.rs"]
 mod emulator;
 
-use common::cuda_checks::{Source, corners, exact, ghosts, tables};
+use common::cuda_checks::{Source, corners, exact, failures, ghosts, many_atoms, tables};
+use common::{list_checks, resident_checks};
 use emulator::Emulator;
 use flashschnet::engine::cuda::Device;
 
@@ -48,6 +49,32 @@ fn half_keeps_half_precision() {
 #[test]
 fn ghosts_are_folded_or_exchanged() {
     ghosts::<f64>(1..3, 1e-10, device);
+}
+
+/// Some of the cells are shorter than the cutoff, some systems have bins.
+#[test]
+fn lists_are_the_processors() {
+    list_checks::lists(0..320, device);
+}
+
+#[test]
+fn lists_refuse_what_they_cannot_be_made_of() {
+    list_checks::refusals(device);
+}
+
+#[test]
+fn hosts_may_have_their_arrays_on_the_device() {
+    resident_checks::resident(device, true);
+}
+
+#[test]
+fn failures_leave_a_potential_that_computes_or_says_so() {
+    failures(device);
+}
+
+#[test]
+fn many_atoms_are_the_reference() {
+    many_atoms(device);
 }
 
 #[test]

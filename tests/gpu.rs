@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::cuda_checks::{Source, corners, exact, ghosts, tables};
+use common::cuda_checks::{Source, corners, exact, ghosts, many_atoms, tables};
+use common::{list_checks, resident_checks};
 use flashschnet::engine::cuda::{Device, Gpu};
 
 fn device(_: u64) -> Box<dyn Device> {
@@ -60,6 +61,26 @@ fn half_keeps_half_precision() {
 fn ghosts_are_folded_or_exchanged() {
     ghosts::<f64>(0..networks().min(10), 1e-10, device);
     ghosts::<f32>(0..networks().min(10), 1e-4, device);
+}
+
+#[test]
+fn lists_are_the_processors() {
+    list_checks::lists(0..16 * networks(), device);
+}
+
+#[test]
+fn lists_refuse_what_they_cannot_be_made_of() {
+    list_checks::refusals(device);
+}
+
+#[test]
+fn hosts_may_have_their_arrays_on_the_device() {
+    resident_checks::resident(device, false);
+}
+
+#[test]
+fn many_atoms_are_the_reference() {
+    many_atoms(device);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use common::cuda_model::usual_model;
-use flashschnet::engine::cuda::{Filters, Limits, compile, programs};
+use flashschnet::engine::cuda::{Filters, Limits, compile, neighbor_program, programs};
 use flashschnet::engine::network;
 use flashschnet::filter::Tables;
 
@@ -18,6 +18,8 @@ const LIMITS: Limits = Limits {
     shared: 64 * 1024,
     multiprocessors: 40,
 };
+/// The program that is the same for all networks.
+const NEIGHBOURS: &str = "neighbours";
 /// What tables are made to, coarse since only their size is compiled in.
 const TOLERANCE: f64 = 1e-4;
 
@@ -58,6 +60,7 @@ fn all_programs() -> Vec<(&'static str, String)> {
         "double exact",
         programs(network, Filters::<f64>::Exact, LIMITS),
     );
+    all.push((NEIGHBOURS, neighbor_program()));
     all
 }
 
@@ -69,7 +72,7 @@ fn every_kernel_compiles_for_every_architecture() {
         .flat_map(|&architecture| (0..programs.len()).map(move |at| (architecture, at)))
         // Programs for few rows, and those in float64, differ in sizes alone: some architectures will do.
         .filter(|&(architecture, at)| {
-            let everywhere = at < 6 && at % 2 == 1;
+            let everywhere = at < 6 && at % 2 == 1 || programs[at].0 == NEIGHBOURS;
             everywhere || [(7, 5), (9, 0)].contains(&architecture) && at < 8
         })
         .collect();

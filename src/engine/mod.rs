@@ -133,14 +133,18 @@ pub struct Results {
 impl Results {
     /// Zeros of the sizes `graph` and `wanted` ask for.
     pub fn reset(&mut self, graph: &Graph, wanted: Wanted) {
+        let structures = graph.structures.len() - 1;
+        self.size(graph.positions.len(), graph.owned, structures, wanted);
+    }
+
+    /// Zeros for so many atoms, owned ones among them, and structures.
+    pub fn size(&mut self, atoms: usize, owned: usize, structures: usize, wanted: Wanted) {
         fn zeros<T: Clone>(buffer: &mut Vec<T>, zero: T, length: usize) {
             buffer.clear();
             buffer.resize(length, zero);
         }
-        let atoms = graph.positions.len();
-        let structures = graph.structures.len() - 1;
         zeros(&mut self.energies, 0.0, structures);
-        zeros(&mut self.atom_energies, 0.0, graph.owned);
+        zeros(&mut self.atom_energies, 0.0, owned);
         zeros(
             &mut self.forces,
             [0.0; 3],
@@ -195,6 +199,106 @@ pub trait Engine: Send {
         exchange: Option<&mut dyn Exchange>,
         results: &mut Results,
     ) -> Result<()>;
+
+    /// The engine's own way to neighbours, if it has one.
+    fn on_device(&mut self) -> Option<&mut dyn OnDevice> {
+        None
+    }
+}
+
+/// Independent structures whose neighbours the engine is to find.
+#[derive(Debug, Clone, Copy)]
+pub struct Unlisted<'a> {
+    /// Positions of all atoms.
+    pub positions: &'a [[f64; 3]],
+    /// Embedding row of each atom.
+    pub types: &'a [u32],
+    /// Atoms of structure s are `structures[s]..structures[s + 1]`.
+    pub structures: &'a [usize],
+    /// Lattice vectors of each structure, as rows, and which of them repeat; `None` if nothing does.
+    pub cells: Option<Cells<'a>>,
+    /// Pairs of atoms that are left out, in either direction.
+    pub excluded: &'a [[i32; 2]],
+    /// What a list is longer than the cutoff.
+    pub skin: f64,
+}
+
+/// Lattice vectors of each structure, and which of them repeat.
+pub type Cells<'a> = (&'a [[[f64; 3]; 3]], &'a [[bool; 3]]);
+
+/// Structures as a host has them on the engine's own device: addresses of arrays, zero for none. Only the arrays marked so may
+/// be missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct Resident {
+    pub atoms: usize,
+    pub structures: usize,
+    /// structures + 1 numbers of 64 bits; may be missing for one structure.
+    pub offsets: u64,
+    /// atoms × 3 float64
+    pub positions: u64,
+    /// atoms int32: the model's own integers
+    pub types: u64,
+    /// structures × 3 × 3 float64; may be missing.
+    pub cells: u64,
+    /// structures × 3 bytes; may be missing.
+    pub periodic: u64,
+    pub excluded_pairs: usize,
+    /// excluded pairs × 2 int32; may be missing.
+    pub excluded: u64,
+    pub skin: f64,
+}
+
+/// Where a host wants results on the engine's own device: addresses of arrays of float64 as in [`Results`], zero for what it does
+/// not want.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct ResidentResults {
+    pub energies: u64,
+    pub atom_energies: u64,
+    pub forces: u64,
+    pub virials: u64,
+    pub atom_virials: u64,
+}
+
+/// What an engine can do whose arrays are on a device: find neighbours there, and serve hosts that have theirs there too.
+pub trait OnDevice {
+    /// As [`Engine::compute`], the list found here and kept while it serves; returns whether it was found anew.
+    ///
+    /// # Errors
+    /// As [`Engine::compute`], and [`Error::InvalidArgument`] for cells and positions that no list can be made of.
+    fn compute_unlisted(
+        &mut self,
+        structures: &Unlisted,
+        wanted: Wanted,
+        results: &mut Results,
+    ) -> Result<bool>;
+
+    /// Makes the next call find the list anew.
+    fn forget_list(&mut self);
+
+    /// What it computes on.
+    ///
+    /// # Errors
+    /// [`Error::Device`]
+    fn facts(&self) -> Result<cuda::Facts>;
+
+    /// Puts all that computing `structures` takes on `stream`, and waits only where memory has to grow.
+    ///
+    /// # Errors
+    /// What can be seen without waiting; the rest is [`OnDevice::check`]'s, and what was computed is then not a number.
+    fn enqueue(
+        &mut self,
+        structures: &Resident,
+        results: &ResidentResults,
+        stream: u64,
+    ) -> Result<()>;
+
+    /// Waits for `stream` and reports the first thing that went wrong since the last time.
+    ///
+    /// # Errors
+    /// As [`OnDevice::compute_unlisted`]; [`Error::Again`] if a list had no room, which it has now.
+    fn check(&mut self, stream: u64) -> Result<()>;
 }
 
 /// The network an engine is to compute.

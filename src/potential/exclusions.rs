@@ -14,18 +14,12 @@ pub(super) struct Exclusions {
 impl Exclusions {
     /// Both directions of every pair; indices are of the whole batch, `atoms` of them.
     pub fn new(pairs: &[[i32; 2]], atoms: usize) -> Result<Self> {
-        let index = |atom: i32| u32::try_from(atom).ok().filter(|&i| (i as usize) < atoms);
-        let mut both = Vec::with_capacity(2 * pairs.len());
-        for (number, &[i, j]) in pairs.iter().enumerate() {
-            match (index(i), index(j)) {
-                (Some(i), Some(j)) if i != j => both.extend([[i, j], [j, i]]),
-                _ => {
-                    return Err(Error::invalid(format!(
-                        "excluded pair {number} joins atoms {i} and {j} of {atoms}"
-                    )));
-                }
-            }
-        }
+        check(pairs, atoms)?;
+        let mut both: Vec<[u32; 2]> = pairs
+            .iter()
+            .map(|pair| pair.map(|atom| atom as u32))
+            .flat_map(|[i, j]| [[i, j], [j, i]])
+            .collect();
         both.sort_unstable();
         both.dedup();
         Ok(Self {
@@ -76,6 +70,19 @@ impl Exclusions {
         neighbors.truncate(kept);
         shifts.truncate(kept);
     }
+}
+
+/// Refuses pairs that do not join two of `atoms` atoms.
+pub(super) fn check(pairs: &[[i32; 2]], atoms: usize) -> Result<()> {
+    let there = |atom: i32| u32::try_from(atom).is_ok_and(|atom| (atom as usize) < atoms);
+    let wrong = |&[i, j]: &[i32; 2]| !there(i) || !there(j) || i == j;
+    let Some(number) = pairs.iter().position(wrong) else {
+        return Ok(());
+    };
+    let [i, j] = pairs[number];
+    Err(Error::invalid(format!(
+        "excluded pair {number} joins atoms {i} and {j} of {atoms}"
+    )))
 }
 
 #[cfg(test)]

@@ -19,7 +19,11 @@ use self::choice::Choice;
 use self::domain::DomainList;
 use self::exclusions::Exclusions;
 use self::terms::Threads;
-use crate::engine::{Engine, Exchange, Graph, Images, Results, Wanted, network};
+use crate::engine::cuda::Facts;
+use crate::engine::{
+    Engine, Exchange, Graph, Images, OnDevice, Resident, ResidentResults, Results, Unlisted,
+    Wanted, network,
+};
 use crate::model::{Aggregation, Model, Network};
 use crate::neighbors::{Cell, NeighborList, VerletList};
 use crate::prior::{Priors, TermList};
@@ -42,6 +46,8 @@ pub struct Potential {
     cells: Vec<Cell>,
     vectors: Vec<[[f64; 3]; 3]>,
     verlet: VerletList,
+    /// Where an engine found a list of its own.
+    found_at: Vec<[f64; 3]>,
     list: NeighborList,
     exclusions: Exclusions,
     builds: u64,
@@ -128,6 +134,7 @@ impl Potential {
             cells: Vec::new(),
             vectors: Vec::new(),
             verlet: VerletList::default(),
+            found_at: Vec::new(),
             list: NeighborList::default(),
             exclusions: Exclusions::default(),
             builds: 0,
@@ -158,6 +165,17 @@ impl Potential {
     /// What `auto` decided against, and why: that there is no GPU, or that tables would not be accurate enough.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What it computes on, unless that is the processor.
+    ///
+    /// # Errors
+    /// [`Error::Device`]
+    pub fn gpu(&mut self) -> Result<Option<Facts>> {
+        self.engine
+            .on_device()
+            .map(|engine| engine.facts())
+            .transpose()
     }
 
     /// The skin of its own neighbour lists, in the model's unit of length.
@@ -205,12 +223,19 @@ impl Potential {
     ///
     /// A list made at these positions is the one it has.
     pub fn list_reference(&self) -> &[[f64; 3]] {
-        self.verlet.reference()
+        if self.found_at.is_empty() {
+            self.verlet.reference()
+        } else {
+            &self.found_at
+        }
     }
 
     /// Makes the next call find all neighbours anew.
     pub fn forget_list(&mut self) {
         self.verlet.invalidate();
+        if let Some(engine) = self.engine.on_device() {
+            engine.forget_list();
+        }
     }
 
     /// Computes independent structures; neighbours are found here and kept while nothing moved too far.
@@ -244,10 +269,33 @@ impl Potential {
         if let Some(priors) = &mut self.priors {
             priors.choose(structures.offsets, structures.types, structures.topologies)?;
         }
-        self.update_list(structures, cells)?;
         self.vectors.clear();
         self.vectors
             .extend(cells.iter().map(|cell| *cell.vectors()));
+        if self.engine.on_device().is_some() {
+            self.compute_on_device(structures, cells, wanted)?;
+        } else {
+            self.compute_listed(structures, cells, wanted)?;
+        }
+        terms::add(
+            self.priors.as_ref(),
+            structures,
+            cells,
+            &mut self.results,
+            &mut self.by_term,
+            &mut self.threads,
+        )?;
+        check_results(&self.results)
+    }
+
+    /// The network with a list that is found here.
+    fn compute_listed(
+        &mut self,
+        structures: &Structures,
+        cells: &[Cell],
+        wanted: Wanted,
+    ) -> Result<()> {
+        self.update_list(structures, cells)?;
         let graph = Graph {
             positions: structures.positions,
             types: &self.rows,
@@ -262,17 +310,78 @@ impl Potential {
             owners: None,
             version: Some(self.versions.own),
         };
-        self.engine
-            .compute(&graph, wanted, None, &mut self.results)?;
-        terms::add(
-            self.priors.as_ref(),
-            structures,
-            cells,
-            &mut self.results,
-            &mut self.by_term,
-            &mut self.threads,
-        )?;
-        check_results(&self.results)
+        self.engine.compute(&graph, wanted, None, &mut self.results)
+    }
+
+    /// The network with a list that the engine finds.
+    fn compute_on_device(
+        &mut self,
+        structures: &Structures,
+        cells: &[Cell],
+        wanted: Wanted,
+    ) -> Result<()> {
+        let excluded = excluded(&self.model, structures.excluded)?;
+        exclusions::check(excluded, structures.positions.len())?;
+        let periodic: Vec<[bool; 3]> = cells.iter().map(Cell::periodic).collect();
+        let unlisted = Unlisted {
+            positions: structures.positions,
+            types: &self.rows,
+            structures: structures.offsets,
+            cells: periodic
+                .iter()
+                .any(|&directions| directions != [false; 3])
+                .then_some((&self.vectors, &periodic)),
+            excluded,
+            skin: self.skin,
+        };
+        let engine = on_device(&mut *self.engine)?;
+        let found = match engine.compute_unlisted(&unlisted, wanted, &mut self.results) {
+            Err(Error::InvalidArgument(reason)) => {
+                // What no list can be made of is told in the same words whatever the device.
+                let cutoff = network(&self.model)?.description.cutoff;
+                let each = geometry::split(structures, cells);
+                self.verlet.update(each, cutoff, self.skin)?;
+                self.verlet = VerletList::default();
+                return Err(Error::InvalidArgument(reason));
+            }
+            other => other?,
+        };
+        if found || self.found_at.len() != structures.positions.len() {
+            self.builds += u64::from(found);
+            self.found_at.clear();
+            self.found_at.extend_from_slice(structures.positions);
+        }
+        Ok(())
+    }
+
+    /// Puts the computation of structures that are on the engine's device on a stream there; `given.skin` is not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the engine is on no device, or priors are to be evaluated; those of [`OnDevice::enqueue`].
+    pub fn enqueue(&mut self, given: &Resident, to: &ResidentResults, stream: u64) -> Result<()> {
+        if self.priors.is_some() {
+            return Err(Error::unsupported(format!(
+                "{} has priors, which are evaluated by the processor: what is enqueued on a GPU is the network alone, of a \
+                 potential made with priors off",
+                self.model.name()
+            )));
+        }
+        if given.excluded == 0 {
+            excluded(&self.model, None)?;
+        }
+        let given = Resident {
+            skin: self.skin,
+            ..*given
+        };
+        on_device(&mut *self.engine)?.enqueue(&given, to, stream)
+    }
+
+    /// Waits for a stream of the engine's device and reports what went wrong in what was enqueued.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the engine is on no device; those of [`OnDevice::check`].
+    pub fn check(&mut self, stream: u64) -> Result<()> {
+        on_device(&mut *self.engine)?.check(stream)
     }
 
     /// Takes over a host's neighbour list, for [`Potential::compute_domain`].
@@ -338,17 +447,7 @@ impl Potential {
             return Ok(());
         };
         let cutoff = network.description.cutoff;
-        let excluded = match structures.excluded {
-            Some(pairs) => pairs,
-            None if self.model.description().excluded_bonds > 0 => {
-                return Err(Error::invalid(format!(
-                    "{} leaves out pairs within {} bonds: the excluded pairs must be given (an empty list if there are none)",
-                    self.model.name(),
-                    self.model.description().excluded_bonds
-                )));
-            }
-            None => &[],
-        };
+        let excluded = excluded(&self.model, structures.excluded)?;
         let atoms = structures.positions.len();
         let others = (!self.exclusions.are_of(excluded, atoms))
             .then(|| Exclusions::new(excluded, atoms))
@@ -367,6 +466,25 @@ impl Potential {
             );
         }
         Ok(())
+    }
+}
+
+fn on_device(engine: &mut dyn Engine) -> Result<&mut dyn OnDevice> {
+    engine.on_device().ok_or_else(|| {
+        Error::unsupported("the potential is not on a GPU: make it with device cuda")
+    })
+}
+
+/// The pairs to leave out.
+fn excluded<'a>(model: &Model, given: Option<&'a [[i32; 2]]>) -> Result<&'a [[i32; 2]]> {
+    match given {
+        Some(pairs) => Ok(pairs),
+        None if model.description().excluded_bonds > 0 => Err(Error::invalid(format!(
+            "{} leaves out pairs within {} bonds: the excluded pairs must be given (an empty list if there are none)",
+            model.name(),
+            model.description().excluded_bonds
+        ))),
+        None => Ok(&[]),
     }
 }
 

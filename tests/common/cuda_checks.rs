@@ -1,6 +1,7 @@
 //! What the CUDA engine is held to, on whatever device its kernels run.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use fastrand::Rng;
 use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Filters};
@@ -10,9 +11,10 @@ use flashschnet::filter::Tables;
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential};
 
+use super::failing::{Failing, Plan};
 use super::random_model::RandomModel;
-use super::random_system::random_system;
-use super::system::{ALL, System, add, compute_batch, largest, norm, sub};
+use super::random_system::{random_box, random_system};
+use super::system::{ALL, System, add, compute_batch, largest, norm, sub, try_batch};
 
 /// Makes the device of one engine.
 pub type MakeDevice = fn(u64) -> Box<dyn Device>;
@@ -41,7 +43,11 @@ pub enum Source {
 /// Coarse: the tables' own error is the CPU engine's business.
 const TOLERANCE: f64 = 1e-5;
 
-fn cuda<T: CudaReal>(model: &Arc<Model>, source: Source, device: Box<dyn Device>) -> CudaEngine<T> {
+pub fn cuda<T: CudaReal>(
+    model: &Arc<Model>,
+    source: Source,
+    device: Box<dyn Device>,
+) -> CudaEngine<T> {
     let network = flashschnet::engine::network(model).expect("a network");
     let tables = || Tables::build(network, TOLERANCE);
     match source {
@@ -83,7 +89,7 @@ fn deviation(found: &Results, expected: &Results) -> f64 {
 }
 
 /// A random network, and several structures for it in one call.
-fn batch(seed: u64) -> (RandomModel, Vec<System>) {
+pub fn batch(seed: u64) -> (RandomModel, Vec<System>) {
     let model = RandomModel::new(seed);
     let mut rng = Rng::with_seed(seed);
     let systems = (0..SYSTEMS)
@@ -332,4 +338,59 @@ pub fn corners(device: MakeDevice) {
     let all = systems[0].compute(&mut potential_of);
     assert_eq!(systems[0].energy(&mut potential_of), all.energies[0]);
     assert!(!Wanted::default().gradients());
+}
+
+/// More atoms than are searched pair by pair, in several bins and parts of sums.
+pub fn many_atoms(device: MakeDevice) {
+    let model = RandomModel::new(1);
+    let system = random_box(&mut Rng::with_seed(1), [11, 10, 10]);
+    let expected = system.compute(&mut potential(&model.model, reference(&model.model)));
+    let engine = cuda::<f64>(&model.model, Source::Exact, device(1));
+    let found = system.compute(&mut potential(&model.model, engine));
+    let deviation = deviation(&found, &expected);
+    assert!(deviation < 1e-10, "{deviation:e}");
+}
+
+/// Memory that is not to be had at any place, after which all is well; and a device that is lost, after which all calls fail.
+pub fn failures(device: MakeDevice) {
+    let (model, systems) = batch(6);
+    let plan = Plan::new();
+    let failing = Failing {
+        device: device(6),
+        plan: plan.clone(),
+    };
+    let engine = cuda::<f64>(&model.model, Source::Exact, Box::new(failing));
+    let mut found = potential(&model.model, engine);
+    let compute = |potential: &mut Potential, count: usize| {
+        let some = &systems[..count];
+        try_batch(potential, some)
+    };
+    let mut failed = 0;
+    let expected = loop {
+        // More of everything is needed than in the call before.
+        plan.allocations.store(failed, Ordering::Relaxed);
+        let outcome = compute(&mut found, systems.len());
+        plan.allocations.store(-1, Ordering::Relaxed);
+        match outcome {
+            Ok(results) => break results,
+            Err(error) => assert_eq!(error.to_string(), "out of memory: as planned"),
+        }
+        compute(&mut found, 1).expect("something smaller fits");
+        failed += 1;
+    };
+    assert!(failed > 5, "{failed}");
+    let fresh = compute_batch(
+        &mut potential(
+            &model.model,
+            cuda::<f64>(&model.model, Source::Exact, device(6)),
+        ),
+        &systems,
+    );
+    assert!(expected == fresh, "other results after failures");
+
+    plan.launches.store(3, Ordering::Relaxed);
+    for _ in 0..3 {
+        let error = compute(&mut found, systems.len()).expect_err("it is lost");
+        assert_eq!(error.to_string(), "device failed: lost, as planned");
+    }
 }

@@ -4,12 +4,12 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
-use flashschnet::engine::cuda::{Device, Kernel, Launch, Limits};
+use flashschnet::engine::cuda::{Device, Facts, Kernel, Launch, Limits, neighbor_program};
 use flashschnet::{Error, Result};
 use libloading::Library;
 
@@ -69,14 +69,39 @@ fn layout(bytes: usize) -> Layout {
     Layout::from_size_align(bytes + GUARD, ALIGNMENT).expect("a size")
 }
 
-/// Compiles to a shared library; there is a C++ compiler wherever the tests of the C interface run.
-fn build(source: &str) -> Library {
+/// A program as a library of its own.
+///
+/// The one for neighbours is the same for all networks, and compiled once. Each device has a copy, since it has variables.
+fn load(source: &str) -> Library {
+    static COMMON: OnceLock<Vec<u8>> = OnceLock::new();
+    let library = stem().with_extension("so");
+    if source == neighbor_program() {
+        let bytes = COMMON.get_or_init(|| {
+            build(source, &library);
+            fs::read(&library).expect("a library")
+        });
+        fs::write(&library, bytes).expect("a file");
+    } else {
+        build(source, &library);
+    }
+    // SAFETY: the library's initialisers only fill a list of its own.
+    let loaded = unsafe { Library::new(&library) }.expect("the library just built");
+    let _ = fs::remove_file(library);
+    loaded
+}
+
+/// A path without its extension that nobody else has.
+fn stem() -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("emulator");
     fs::create_dir_all(&folder).expect("a folder");
-    let stem = folder.join(format!("{}-{number}", std::process::id()));
-    let (text, library) = (stem.with_extension("cpp"), stem.with_extension("so"));
+    folder.join(format!("{}-{number}", std::process::id()))
+}
+
+/// Compiles to a shared library; there is a C++ compiler wherever the tests of the C interface run.
+fn build(source: &str, library: &Path) {
+    let text = library.with_extension("cpp");
     fs::write(&text, format!("{BEFORE}\n{source}\n{AFTER}")).expect("a file");
     let done = Command::new("c++")
         .args([
@@ -98,7 +123,7 @@ fn build(source: &str) -> Library {
         // Programs share no variables, though all have functions of the same names.
         .arg("-fvisibility=hidden")
         .arg("-o")
-        .args([&library, &text])
+        .args([library, &text])
         .output()
         .expect("a C++ compiler");
     assert!(
@@ -106,12 +131,7 @@ fn build(source: &str) -> Library {
         "{}",
         String::from_utf8_lossy(&done.stderr)
     );
-    // SAFETY: the library's initialisers only fill a list of its own.
-    let loaded = unsafe { Library::new(&library) }.expect("the library just built");
-    for file in [text, library] {
-        let _ = fs::remove_file(file);
-    }
-    loaded
+    let _ = fs::remove_file(text);
 }
 
 impl Device for Emulator {
@@ -126,8 +146,15 @@ impl Device for Emulator {
         }
     }
 
+    fn facts(&self) -> Result<Facts> {
+        Ok(Facts {
+            name: self.name(),
+            ..Facts::default()
+        })
+    }
+
     fn load(&self, source: &str, _: &[(Kernel, u32)]) -> Result<usize> {
-        let library = build(source);
+        let library = load(source);
         // SAFETY: the type is that of tests/emulator/after.cpp.
         let emulate = unsafe { *library.get::<Emulate>(b"emulate").expect("its function") };
         let mut programs = self.programs.lock().expect("the programs");
@@ -172,6 +199,24 @@ impl Device for Emulator {
         // SAFETY: addresses are the processor's.
         unsafe { (from as *const u8).copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
+    }
+
+    fn enter(&self, stream: u64) -> Result<bool> {
+        // Those of tests that record are the odd ones.
+        Ok(stream % 2 == 1)
+    }
+
+    fn leave(&self) {}
+
+    fn check_address(&self, address: u64, name: &str) -> Result<()> {
+        let arrays = self.arrays.lock().expect("the arrays");
+        let before = arrays.range(..=address).next_back();
+        if before.is_some_and(|(&start, &bytes)| address < start + bytes as u64) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{name} is not memory of the device"
+        )))
     }
 
     fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {

@@ -5,11 +5,14 @@
 
 pub mod cuda_checks;
 pub mod cuda_model;
+pub mod failing;
+pub mod list_checks;
 pub mod model_file;
 pub mod programs;
 pub mod random_model;
 pub mod random_priors;
 pub mod random_system;
 pub mod random_tensors;
+pub mod resident_checks;
 pub mod small_model;
 pub mod system;

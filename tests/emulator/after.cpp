@@ -27,7 +27,9 @@ extern "C" __attribute__((visibility("default"))) const char* emulate(const char
     // Aligned as CUDA's is.
     std::vector<double> memory((shared + GUARD) / sizeof(double) + 2);
     emulator::shared = reinterpret_cast<unsigned char*>((reinterpret_cast<std::uintptr_t>(memory.data()) + 15) / 16 * 16);
-    for (unsigned long at = 0; at < static_cast<unsigned long>(blocks_x) * blocks_y; ++at) {
+    const unsigned long blocks = static_cast<unsigned long>(blocks_x) * blocks_y;
+    for (unsigned long turn = 0; turn < blocks; ++turn) {
+        const unsigned long at = falling ? blocks - 1 - turn : turn;
         blockIdx = {static_cast<unsigned>(at % blocks_x), static_cast<unsigned>(at / blocks_x)};
         std::memset(emulator::shared, 0xff, shared + GUARD - 16);
         emulator::block = {0, 0, threads};
@@ -39,8 +41,8 @@ extern "C" __attribute__((visibility("default"))) const char* emulate(const char
         for (bool left = true; left;) {
             left = false;
             const unsigned long before = emulator::progress;
-            for (unsigned turn = 0; turn < threads; ++turn) {
-                const unsigned thread = falling ? threads - 1 - turn : turn;
+            for (unsigned next = 0; next < threads; ++next) {
+                const unsigned thread = falling ? threads - 1 - next : next;
                 if (!emulator::fibres[thread]->done) {
                     left = true;
                     threadIdx = {thread, 1};

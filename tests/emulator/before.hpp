@@ -1,6 +1,6 @@
 // What stands in front of the kernels when they are compiled for the processor: CUDA's words, and threads as fibres.
 //
-// Blocks run one after another. The threads of a block take turns, each from one barrier, shuffle or vote to the next, in rising or
+// Blocks run one after another, and the threads of a block take turns, each from one barrier, shuffle or vote to the next, in rising or
 // falling order: what only works in one of them lacks a barrier. Shared memory is filled with NaN before every block
 // and has a guard behind it.
 
@@ -14,8 +14,11 @@
 #include <ucontext.h>
 #include <vector>
 
+using std::ceil;
 using std::cos;
 using std::exp;
+using std::fabs;
+using std::floor;
 using std::log1p;
 using std::sin;
 using std::sqrt;
@@ -204,7 +207,7 @@ static inline float from_half(unsigned short bits)
     return bits & 0x8000 ? -size : size;
 }
 
-static int __popc(unsigned value) { return __builtin_popcount(value); }
+static inline int __popc(unsigned value) { return __builtin_popcount(value); }
 
 template <class T>
 T atomicAdd(T* at, T value)
@@ -219,6 +222,14 @@ T atomicMin(T* at, T value)
 {
     const T before = *at;
     *at = before < value ? before : value;
+    return before;
+}
+
+template <class T>
+T atomicOr(T* at, T value)
+{
+    const T before = *at;
+    *at = before | value;
     return before;
 }
 

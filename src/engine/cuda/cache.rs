@@ -4,7 +4,7 @@
 //! process never sees half of one; one that is damaged all the same is recognised by its checksum and rebuilt.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -26,15 +26,24 @@ pub(super) fn key(parts: &[&str]) -> String {
 
 /// What was written under `key`, if it is whole.
 pub(super) fn read(key: &str) -> Option<Vec<u8>> {
-    let bytes = fs::read(folder()?.join(key)).ok()?;
+    read_in(&folder()?, key)
+}
+
+fn read_in(folder: &Path, key: &str) -> Option<Vec<u8>> {
+    let bytes = fs::read(folder.join(key)).ok()?;
     let (checksum, image) = bytes.split_at_checked(CHECKSUM)?;
     (Sha256::digest(image).as_slice() == checksum).then(|| image.to_vec())
 }
 
 /// Keeps `image` under `key`, if that is possible.
 pub(super) fn write(key: &str, image: &[u8]) {
-    let Some(folder) = folder() else { return };
-    if fs::create_dir_all(&folder).is_err() {
+    if let Some(folder) = folder() {
+        write_in(&folder, key, image);
+    }
+}
+
+fn write_in(folder: &Path, key: &str, image: &[u8]) {
+    if fs::create_dir_all(folder).is_err() {
         return;
     }
     let own = folder.join(format!(
@@ -64,6 +73,32 @@ fn folder() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_entry_is_none_and_is_replaced() {
+        let folder = std::env::temp_dir().join(format!("flashschnet-cache-{}", std::process::id()));
+        let image: Vec<u8> = (0..200).collect();
+        assert_eq!(read_in(&folder, "entry"), None);
+        write_in(&folder, "entry", &image);
+        assert_eq!(read_in(&folder, "entry").as_ref(), Some(&image));
+        let whole = fs::read(folder.join("entry")).unwrap();
+        let mut flipped = whole.clone();
+        flipped[100] ^= 1;
+        let longer: Vec<u8> = whole.iter().copied().chain([0]).collect();
+        for damaged in [
+            &whole[..0],
+            &whole[..20],
+            &whole[..whole.len() - 1],
+            &flipped,
+            &longer,
+        ] {
+            fs::write(folder.join("entry"), damaged).unwrap();
+            assert_eq!(read_in(&folder, "entry"), None);
+        }
+        write_in(&folder, "entry", &image);
+        assert_eq!(read_in(&folder, "entry"), Some(image));
+        fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn keys_keep_parts_apart() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Result;
 
-/// The kernels of a program, by the names they have in `kernels/`.
+/// The kernels of all programs, by the names they have in `kernels/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Kernel {
@@ -18,11 +18,22 @@ pub enum Kernel {
     Descend,
     Collect,
     Total,
+    Watch,
+    Bounds,
+    Bin,
+    Sum,
+    Spread,
+    Put,
+    Count,
+    Fill,
+    Sort,
+    Admit,
+    Deliver,
 }
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 21] = [
         Self::Start,
         Self::Geometry,
         Self::Receive,
@@ -33,6 +44,17 @@ impl Kernel {
         Self::Descend,
         Self::Collect,
         Self::Total,
+        Self::Watch,
+        Self::Bounds,
+        Self::Bin,
+        Self::Sum,
+        Self::Spread,
+        Self::Put,
+        Self::Count,
+        Self::Fill,
+        Self::Sort,
+        Self::Admit,
+        Self::Deliver,
     ];
 
     /// Its name in the source.
@@ -48,6 +70,17 @@ impl Kernel {
             Self::Descend => "descend",
             Self::Collect => "collect",
             Self::Total => "total",
+            Self::Watch => "watch",
+            Self::Bounds => "bounds",
+            Self::Bin => "bin",
+            Self::Sum => "sum",
+            Self::Spread => "spread",
+            Self::Put => "put",
+            Self::Count => "count",
+            Self::Fill => "fill",
+            Self::Sort => "sort",
+            Self::Admit => "admit",
+            Self::Deliver => "deliver",
         }
     }
 }
@@ -125,6 +158,32 @@ pub struct Limits {
     pub multiprocessors: u32,
 }
 
+/// What a device says of itself and of the kernels it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Its name.
+    pub name: String,
+    /// Bytes of its memory.
+    pub memory: usize,
+    /// Compute capability, times ten.
+    pub capability: u32,
+    /// Kernels of the programs that are loaded.
+    pub kernels: Vec<KernelFacts>,
+}
+
+/// What a kernel takes of a multiprocessor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KernelFacts {
+    /// Its name.
+    pub name: &'static str,
+    /// Registers of a thread.
+    pub registers: u32,
+    /// Bytes of shared memory of a block.
+    pub shared: u32,
+    /// Bytes of a thread that are in memory for want of registers.
+    pub local: u32,
+}
+
 /// A place where kernels run, in the order in which they are launched.
 ///
 /// Addresses are the device's own. Nothing here is for two threads at once, but everything may move between threads.
@@ -134,6 +193,12 @@ pub trait Device: Send + Sync {
 
     /// What it offers.
     fn limits(&self) -> Limits;
+
+    /// What it is and has.
+    ///
+    /// # Errors
+    /// The device's.
+    fn facts(&self) -> Result<Facts>;
 
     /// Compiles `source`; `kernels` are those of it, with the shared memory that each will need. Returns the number of the
     /// program.
@@ -162,6 +227,32 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// The device's, also of kernels launched before.
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()>;
+
+    /// Copies several arrays to the host, as [`Device::download`] copies one.
+    ///
+    /// # Errors
+    /// The device's, also of kernels launched before.
+    fn download_all(&self, parts: &mut [(u64, &mut [u8])]) -> Result<()> {
+        parts
+            .iter_mut()
+            .try_for_each(|(from, bytes)| self.download(*from, bytes))
+    }
+
+    /// Makes everything that follows part of a stream of a host, till [`Device::leave`]; whether what is started there is
+    /// recorded and not run.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidArgument`] for what is no stream of this device.
+    fn enter(&self, stream: u64) -> Result<bool>;
+
+    /// Ends what [`Device::enter`] began.
+    fn leave(&self);
+
+    /// Refuses an address that is not the device's; `name` is what the host calls the array.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidArgument`]
+    fn check_address(&self, address: u64, name: &str) -> Result<()>;
 
     /// Sets bytes.
     ///
@@ -244,12 +335,18 @@ impl Array {
         self.device.upload(bytes_of(values), to)
     }
 
+    /// What [`Device::download_all`] needs to copy its first numbers to `values`.
+    pub fn part<'a, T: Plain>(&self, values: &'a mut [T]) -> (u64, &'a mut [u8]) {
+        (self.address, bytes_of_mut(values))
+    }
+
     /// Where it is.
     pub fn address(&self) -> u64 {
         self.address
     }
 
-    fn release(&mut self) {
+    /// Gives its memory back.
+    pub fn release(&mut self) {
         if self.address != 0 {
             self.device.free(self.address);
         }
@@ -273,6 +370,8 @@ pub(super) unsafe trait Plain: Copy {}
 unsafe impl Plain for u32 {}
 // SAFETY: as above.
 unsafe impl Plain for u16 {}
+// SAFETY: as above.
+unsafe impl Plain for u8 {}
 // SAFETY: as above.
 unsafe impl Plain for u64 {}
 // SAFETY: as above.

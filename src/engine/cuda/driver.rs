@@ -4,12 +4,14 @@ use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::sys::{
-    CUdevice_attribute, CUfunction, CUfunction_attribute, CUmodule, CUresult, CUstream,
+    CUcontext, CUdevice_attribute, CUfunction, CUfunction_attribute, CUgraphExec,
+    CUgraphInstantiate_flags, CUmemorytype, CUmodule, CUpointer_attribute, CUresult, CUstream,
+    CUstreamCaptureMode, CUstreamCaptureStatus,
 };
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::compiler::{Architecture, compiled};
-use super::device::{Device, Kernel, Launch, Limits};
+use super::device::{Batch, Device, Facts, Kernel, KernelFacts, Launch, Limits};
 use crate::{Error, Result};
 
 /// The driver that CUDA 12.0 came with.
@@ -28,6 +30,8 @@ pub struct Gpu {
     stream: Arc<CudaStream>,
     programs: Mutex<Vec<Program>>,
     staging: Mutex<Staging>,
+    graphs: Mutex<Vec<Recorded>>,
+    visit: Mutex<Option<Visit>>,
     architecture: Architecture,
     driver: i32,
     limits: Limits,
@@ -39,6 +43,21 @@ pub struct Gpu {
 struct Program {
     module: CUmodule,
     functions: [CUfunction; Kernel::ALL.len()],
+    /// Shared memory that launches ask for.
+    shared: [u32; Kernel::ALL.len()],
+}
+
+/// Launches that have been seen, and the graph that starts them all, made when they come again.
+struct Recorded {
+    batch: Batch,
+    graph: Option<CUgraphExec>,
+}
+
+/// A stay on a host's stream.
+struct Visit {
+    stream: CUstream,
+    /// What was current on the host's thread.
+    context: CUcontext,
 }
 
 /// Memory of the host that copies go through without waiting; a copy's place is free again when the stream has been waited for.
@@ -57,6 +76,9 @@ impl Default for Staging {
         }
     }
 }
+
+/// How many batches are remembered: with forces, with virials, and those of another list.
+const MOST_GRAPHS: usize = 4;
 
 /// A lock that a panic elsewhere does not take away.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,13 +112,7 @@ impl Gpu {
         unsafe { sys::cuDriverGetVersion(&raw mut driver) }
             .result()
             .map_err(|error| failed("the NVIDIA driver has no version", error))?;
-        if driver < OLDEST_DRIVER {
-            return Err(Error::unsupported(format!(
-                "device cuda: the NVIDIA driver is too old: it offers CUDA {}.{}, and 12.0 is needed",
-                driver / 1000,
-                driver % 1000 / 10
-            )));
-        }
+        check_driver(driver)?;
         let count =
             result::device::get_count().map_err(|error| failed("GPUs cannot be counted", error))?;
         if count < 1 {
@@ -132,11 +148,7 @@ impl Gpu {
             multiprocessors: attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as u32,
         };
         let name = context.name().map_err(Err)?;
-        if architecture < OLDEST_ARCHITECTURE {
-            return Err(Ok(Error::unsupported(format!(
-                "device cuda: {name} has compute capability {architecture}, and {OLDEST_ARCHITECTURE} is needed"
-            ))));
-        }
+        check_architecture(&name, architecture).map_err(Ok)?;
         let stream = context.new_stream().map_err(Err)?;
         // SAFETY: the device is the context's own.
         let memory = unsafe { result::device::total_mem(context.cu_device()) }.map_err(Err)?;
@@ -145,6 +157,8 @@ impl Gpu {
             stream,
             programs: Mutex::default(),
             staging: Mutex::new(Staging::default()),
+            graphs: Mutex::default(),
+            visit: Mutex::default(),
             architecture,
             driver,
             limits,
@@ -187,13 +201,12 @@ impl Gpu {
 
     /// `bytes` bytes of staging memory, or null if that many are better copied directly.
     fn stage(&self, staging: &mut Staging, bytes: usize) -> Result<*mut u8> {
-        if bytes > MOST_STAGED {
+        // What is staged belongs to the own stream, which alone is waited for before a place is used again.
+        if bytes > MOST_STAGED || locked(&self.visit).is_some() {
             return Ok(std::ptr::null_mut());
         }
         if staging.used + bytes > staging.capacity {
-            self.stream
-                .synchronize()
-                .map_err(|error| self.failed(error))?;
+            self.wait().map_err(|error| self.failed(error))?;
             staging.used = 0;
         }
         if staging.memory.is_null() {
@@ -206,6 +219,46 @@ impl Gpu {
         let place = unsafe { staging.memory.add(staging.used) };
         staging.used += bytes.next_multiple_of(64);
         Ok(place)
+    }
+
+    /// The stream that work goes to: a host's while its call lasts, else its own.
+    fn current(&self) -> CUstream {
+        locked(&self.visit)
+            .as_ref()
+            .map_or(self.stream.cu_stream(), |visit| visit.stream)
+    }
+
+    fn wait(&self) -> std::result::Result<(), DriverError> {
+        // SAFETY: the stream is live.
+        unsafe { result::stream::synchronize(self.current()) }
+    }
+
+    fn launch_all(&self, batch: &Batch) -> Result<()> {
+        let stream = self.current();
+        batch.calls().try_for_each(|(launch, arguments, block)| {
+            self.launch_on(stream, launch, arguments, block)
+        })
+    }
+
+    /// A graph of launches; an error is none of theirs.
+    fn record(&self, batch: &Batch) -> Result<CUgraphExec> {
+        let stream = self.stream.cu_stream();
+        let failed = |error| self.failed(error);
+        // SAFETY: the stream is this potential's own, and nothing else is put on it meanwhile.
+        unsafe {
+            result::stream::begin_capture(
+                stream,
+                CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
+            )
+            .map_err(failed)?;
+            let launched = self.launch_all(batch);
+            let graph = result::stream::end_capture(stream).map_err(failed)?;
+            let ready = launched.and_then(|()| {
+                result::graph::instantiate(graph, CUgraphInstantiate_flags(0)).map_err(failed)
+            });
+            let _ = result::graph::destroy(graph);
+            ready
+        }
     }
 
     fn launch_on(
@@ -271,6 +324,38 @@ impl Device for Gpu {
         self.limits
     }
 
+    fn facts(&self) -> Result<Facts> {
+        self.bind()?;
+        let mut facts = Facts {
+            name: self.name.clone(),
+            memory: self.memory,
+            capability: 10 * self.architecture.major + self.architecture.minor,
+            kernels: Vec::new(),
+        };
+        for program in locked(&self.programs).iter() {
+            for kernel in Kernel::ALL {
+                let function = program.functions[kernel as usize];
+                if function.is_null() {
+                    continue;
+                }
+                let attribute = |which| {
+                    // SAFETY: the function is of a module that is loaded.
+                    unsafe { result::function::get_function_attribute(function, which) }
+                        .map(|value| value as u32)
+                        .map_err(|error| self.failed(error))
+                };
+                facts.kernels.push(KernelFacts {
+                    name: kernel.name(),
+                    registers: attribute(CUfunction_attribute::CU_FUNC_ATTRIBUTE_NUM_REGS)?,
+                    shared: program.shared[kernel as usize]
+                        + attribute(CUfunction_attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)?,
+                    local: attribute(CUfunction_attribute::CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES)?,
+                });
+            }
+        }
+        Ok(facts)
+    }
+
     fn load(&self, source: &str, kernels: &[(Kernel, u32)]) -> Result<usize> {
         self.bind()?;
         let image = compiled(source, self.architecture, self.driver)?;
@@ -283,9 +368,11 @@ impl Device for Gpu {
         let mut program = Program {
             module,
             functions: [std::ptr::null_mut(); Kernel::ALL.len()],
+            shared: [0; Kernel::ALL.len()],
         };
         for &(kernel, shared) in kernels {
             program.functions[kernel as usize] = self.function(module, kernel, shared)?;
+            program.shared[kernel as usize] = shared;
         }
         let mut programs = locked(&self.programs);
         programs.push(program);
@@ -333,31 +420,136 @@ impl Device for Gpu {
             }
         };
         // SAFETY: the caller's array is as long as `bytes`; pageable memory has been read when the call returns.
-        unsafe { result::memcpy_htod_async(to, from, self.stream.cu_stream()) }
+        unsafe { result::memcpy_htod_async(to, from, self.current()) }
             .map_err(|error| self.failed(error))
     }
 
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
+        self.download_all(&mut [(from, bytes)])
+    }
+
+    fn download_all(&self, parts: &mut [(u64, &mut [u8])]) -> Result<()> {
         self.bind()?;
         let mut staging = locked(&self.staging);
-        let place = self.stage(&mut staging, bytes.len())?;
-        let to = if place.is_null() {
-            &mut *bytes
-        } else {
-            // SAFETY: the place is that long, and nothing else uses it until the stream has been waited for.
-            unsafe { std::slice::from_raw_parts_mut(place, bytes.len()) }
-        };
-        // SAFETY: the caller's array is as long as `bytes`, and `to` lives until the stream has been waited for.
-        unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }
-            .and_then(|()| self.stream.synchronize())
+        let mut places = Vec::with_capacity(parts.len());
+        let whole: usize = parts.iter().map(|(_, bytes)| bytes.len() + 64).sum();
+        // A place for each, or none: what waits for room in the middle would give up the places before it.
+        let staged = whole <= MOST_STAGED && locked(&self.visit).is_none();
+        if staged && staging.used + whole > staging.capacity {
+            self.wait().map_err(|error| self.failed(error))?;
+            staging.used = 0;
+        }
+        for (from, bytes) in parts.iter_mut().filter(|(_, bytes)| !bytes.is_empty()) {
+            let place = if staged {
+                self.stage(&mut staging, bytes.len())?
+            } else {
+                std::ptr::null_mut()
+            };
+            let to = if place.is_null() {
+                &mut **bytes
+            } else {
+                // SAFETY: the place is that long, and nothing else uses it until the stream has been waited for.
+                unsafe { std::slice::from_raw_parts_mut(place, bytes.len()) }
+            };
+            // SAFETY: the caller's array is as long as `bytes`, and `to` lives until the stream has been waited for.
+            unsafe { result::memcpy_dtoh_async(to, *from, self.current()) }
+                .map_err(|error| self.failed(error))?;
+            places.push(place);
+        }
+        self.wait().map_err(|error| self.failed(error))?;
+        if locked(&self.visit).is_none() {
+            staging.used = 0;
+        }
+        let copied = parts.iter_mut().filter(|(_, bytes)| !bytes.is_empty());
+        for ((_, bytes), place) in copied.zip(places) {
+            if !place.is_null() {
+                // SAFETY: as above; the copy is done.
+                bytes.copy_from_slice(unsafe { std::slice::from_raw_parts(place, bytes.len()) });
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&self, stream: u64) -> Result<bool> {
+        let mut context = std::ptr::null_mut();
+        // SAFETY: writes one handle.
+        unsafe { sys::cuCtxGetCurrent(&raw mut context) }
+            .result()
             .map_err(|error| self.failed(error))?;
-        staging.used = 0;
-        if !place.is_null() {
-            // SAFETY: as above; the copy is done.
-            bytes.copy_from_slice(unsafe { std::slice::from_raw_parts(place, bytes.len()) });
+        self.bind()?;
+        let stream = stream as CUstream;
+        *locked(&self.visit) = Some(Visit { stream, context });
+        let refused = |error| {
+            self.leave();
+            Error::invalid(format!(
+                "the stream cannot be used with {}: {}",
+                self.name,
+                text(error)
+            ))
+        };
+        // Handles below this are names of the context's default streams.
+        if stream as usize > 2 {
+            let mut own = std::ptr::null_mut();
+            // SAFETY: the stream is one, by the contract of the caller; writes one handle.
+            unsafe { sys::cuStreamGetCtx(stream, &raw mut own) }
+                .result()
+                .map_err(refused)?;
+            if own != self.context.cu_ctx() {
+                self.leave();
+                return Err(Error::invalid(format!(
+                    "the stream is not one of the GPU that the potential is on, number {}, or of another context",
+                    self.context.ordinal()
+                )));
+            }
+        }
+        let mut status = CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+        // SAFETY: as above.
+        unsafe { sys::cuStreamIsCapturing(stream, &raw mut status) }
+            .result()
+            .map_err(refused)?;
+        Ok(status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE)
+    }
+
+    fn leave(&self) {
+        if let Some(visit) = locked(&self.visit).take() {
+            // SAFETY: it was current before; null is none.
+            let _ = unsafe { sys::cuCtxSetCurrent(visit.context) };
+        }
+    }
+
+    fn check_address(&self, address: u64, name: &str) -> Result<()> {
+        let (mut kind, mut device, mut managed) = (0u32, 0i32, 0u32);
+        let mut attributes = [
+            CUpointer_attribute::CU_POINTER_ATTRIBUTE_MEMORY_TYPE,
+            CUpointer_attribute::CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL,
+            CUpointer_attribute::CU_POINTER_ATTRIBUTE_IS_MANAGED,
+        ];
+        let mut values = [
+            (&raw mut kind).cast::<c_void>(),
+            (&raw mut device).cast(),
+            (&raw mut managed).cast(),
+        ];
+        // SAFETY: as many attributes as places, each of 32 bits or less; addresses that are none leave zeros.
+        unsafe {
+            sys::cuPointerGetAttributes(
+                attributes.len() as u32,
+                attributes.as_mut_ptr(),
+                values.as_mut_ptr(),
+                address,
+            )
+        }
+        .result()
+        .map_err(|error| self.failed(error))?;
+        if kind != CUmemorytype::CU_MEMORYTYPE_DEVICE as u32 && managed == 0 {
+            return Err(Error::invalid(format!(
+                "{name} is not memory of a GPU; arrays of the host's memory are for fsn_potential_compute"
+            )));
+        }
+        if managed == 0 && device as usize != self.context.ordinal() {
+            return Err(Error::invalid(format!(
+                "{name} is memory of GPU {device}, and the potential is on GPU {}",
+                self.context.ordinal()
+            )));
         }
         Ok(())
     }
@@ -365,13 +557,51 @@ impl Device for Gpu {
     fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {
         self.bind()?;
         // SAFETY: the caller's array is that long.
-        unsafe { result::memset_d8_async(to, byte, bytes, self.stream.cu_stream()) }
+        unsafe { result::memset_d8_async(to, byte, bytes, self.current()) }
             .map_err(|error| self.failed(error))
     }
 
     fn launch(&self, launch: Launch, arguments: &[u64], block: u32) -> Result<()> {
         self.bind()?;
-        self.launch_on(self.stream.cu_stream(), launch, arguments, block)
+        self.launch_on(self.current(), launch, arguments, block)
+    }
+
+    fn run(&self, batch: &Batch) -> Result<()> {
+        self.bind()?;
+        // A host's own stream may be recording.
+        if locked(&self.visit).is_some() {
+            return self.launch_all(batch);
+        }
+        let mut graphs = locked(&self.graphs);
+        if let Some(seen) = graphs.iter_mut().find(|seen| seen.batch == *batch) {
+            if seen.graph.is_none() {
+                seen.graph = self.record(batch).ok();
+            }
+            if let Some(graph) = seen.graph {
+                // SAFETY: both are live.
+                return unsafe { result::graph::launch(graph, self.current()) }
+                    .map_err(|error| self.failed(error));
+            }
+            return self.launch_all(batch);
+        }
+        if graphs.len() == MOST_GRAPHS {
+            graphs.remove(0).discard();
+        }
+        graphs.push(Recorded {
+            batch: batch.clone(),
+            graph: None,
+        });
+        self.launch_all(batch)
+    }
+}
+
+impl Recorded {
+    /// Gives back the graph; the driver waits for one that is running.
+    fn discard(self) {
+        if let Some(graph) = self.graph {
+            // SAFETY: live, and used no more.
+            let _ = unsafe { result::graph::exec_destroy(graph) };
+        }
     }
 }
 
@@ -382,6 +612,9 @@ impl Drop for Gpu {
             return;
         }
         let _ = self.stream.synchronize();
+        for recorded in locked(&self.graphs).drain(..) {
+            recorded.discard();
+        }
         for program in locked(&self.programs).drain(..) {
             // SAFETY: nothing of the module is used after this.
             let _ = unsafe { result::module::unload(program.module) };
@@ -392,6 +625,28 @@ impl Drop for Gpu {
             let _ = unsafe { result::free_host(staging.memory.cast()) };
         }
     }
+}
+
+/// Refuses a driver that is too old for what is compiled.
+fn check_driver(version: i32) -> Result<()> {
+    if version >= OLDEST_DRIVER {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "device cuda: the NVIDIA driver is too old: it offers CUDA {}.{}, and 12.0 is needed",
+        version / 1000,
+        version % 1000 / 10
+    )))
+}
+
+/// Refuses a GPU that is too old for the compilers.
+fn check_architecture(name: &str, architecture: Architecture) -> Result<()> {
+    if architecture >= OLDEST_ARCHITECTURE {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "device cuda: {name} has compute capability {architecture}, and {OLDEST_ARCHITECTURE} is needed"
+    )))
 }
 
 /// What the driver says of an error, with its name.
@@ -415,4 +670,24 @@ fn local_rank() -> usize {
     .iter()
     .find_map(|name| std::env::var(name).ok()?.parse().ok())
     .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_drivers_and_gpus_are_refused_by_their_numbers() {
+        assert_eq!(check_driver(12000), Ok(()));
+        assert_eq!(
+            check_driver(11080).unwrap_err().to_string(),
+            "not supported: device cuda: the NVIDIA driver is too old: it offers CUDA 11.8, and 12.0 is needed"
+        );
+        let gpu = |major, minor| check_architecture("GPU", Architecture { major, minor });
+        assert_eq!(gpu(7, 5).and(gpu(12, 0)), Ok(()));
+        assert_eq!(
+            gpu(7, 0).unwrap_err().to_string(),
+            "not supported: device cuda: GPU has compute capability 7.0, and 7.5 is needed"
+        );
+    }
 }

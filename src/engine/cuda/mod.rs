@@ -9,28 +9,34 @@ mod cache;
 mod compiler;
 mod device;
 mod driver;
+mod finder;
 mod half;
+mod list_system;
 mod lists;
 mod passes;
 mod source;
 mod system;
 mod tuning;
+mod unlisted;
 mod weights;
 
 use std::sync::Arc;
 
 pub use compiler::compile;
-pub use device::{Batch, Device, Kernel, Launch, Limits};
+pub use device::{Batch, Device, Facts, Kernel, KernelFacts, Launch, Limits};
 pub use driver::Gpu;
+pub use finder::neighbor_program;
 pub use system::System;
 pub use tuning::Tuning;
+pub use unlisted::{DeviceList, DeviceLists};
 
 use self::device::{Array, Plain};
 use self::lists::Lists;
 use self::source::{Widths, basis_numbers, source};
 use self::tuning::Regime;
+use self::unlisted::Unlisting;
 use self::weights::{Padding, pack};
-use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
+use super::{Engine, Exchange, Graph, OnDevice, Results, Rows, Wanted};
 use crate::Result;
 use crate::filter::{Spacing, Tables};
 use crate::model::{Model, Network};
@@ -70,6 +76,8 @@ pub struct CudaEngine<T> {
     programs: [Option<Program>; 2],
     limits: Limits,
     work: Workspace,
+    /// What finds neighbours, made when it is first needed.
+    unlisting: Option<Unlisting>,
     /// Rows on their way through an exchange.
     exchanged: Vec<T>,
     /// Results as they come from the device.
@@ -206,6 +214,7 @@ impl<T: CudaReal> CudaEngine<T> {
             programs: [None; 2],
             limits: device.limits(),
             work,
+            unlisting: None,
             exchanged: Vec::new(),
             fetched: Vec::new(),
             device,
@@ -214,6 +223,11 @@ impl<T: CudaReal> CudaEngine<T> {
         // What is missing on this machine shows now and not in the first call.
         engine.program(Regime::Many)?;
         Ok(engine)
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Arc<dyn Device> {
+        &self.device
     }
 
     /// The program of a regime.
@@ -325,5 +339,9 @@ impl<T: CudaReal> Engine for CudaEngine<T> {
     ) -> Result<()> {
         results.reset(graph, wanted);
         self.compute_in(graph, wanted, exchange, results)
+    }
+
+    fn on_device(&mut self) -> Option<&mut dyn OnDevice> {
+        Some(self)
     }
 }

@@ -55,13 +55,11 @@ impl<T: CudaReal> CudaEngine<T> {
     pub(super) fn run(&mut self, inputs: &Inputs, shape: Shape, wanted: Wanted) -> Result<Run> {
         let program = self.program(Regime::of(shape.rows, self.limits))?;
         let system = self.place(inputs, shape, &program.tuning, wanted)?;
-        let mut batch = Batch::default();
-        batch.with(&words_of(&system));
         Ok(Run {
             program,
             shape,
             system,
-            batch,
+            batch: Batch::default(),
         })
     }
 
@@ -79,6 +77,7 @@ impl<T: CudaReal> CudaEngine<T> {
             ..
         } = run.shape;
         let blocks = network_of(&self.model)?.description.blocks;
+        run.batch.with(&words_of(&run.system));
         let starting = rows * run.program.tuning.start_columns();
         run.elements(Kernel::Start, starting.max(1));
         run.rows(Kernel::Geometry, rows, 0);
@@ -266,7 +265,26 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 
     /// Brings back what was wanted.
-    pub(super) fn fetch(
+    fn fetch(
+        &mut self,
+        shape: Shape,
+        system: &System,
+        wanted: Wanted,
+        results: &mut Results,
+    ) -> Result<()> {
+        let length = self.fetched_length(shape, system, wanted);
+        self.fetched.resize(length, 0.0);
+        self.work.results.get(&mut self.fetched)?;
+        self.hand_over(shape, system, wanted, results)
+    }
+
+    /// What is brought back in one copy: all but virials of atoms, which begin behind the forces' other slices.
+    pub(super) fn fetched_length(&self, shape: Shape, system: &System, wanted: Wanted) -> usize {
+        Sections::new(shape, 1, (wanted.gradients(), system.virials != 0)).virials
+    }
+
+    /// Results from what was brought back.
+    pub(super) fn hand_over(
         &mut self,
         shape: Shape,
         system: &System,
@@ -281,9 +299,6 @@ impl<T: CudaReal> CudaEngine<T> {
         } = shape;
         let sections = Sections::new(shape, 1, (wanted.gradients(), system.virials != 0));
         let found = &mut self.fetched;
-        // In one copy: all but virials of atoms, which begin behind the forces' other slices.
-        found.resize(sections.virials, 0.0);
-        self.work.results.get(found)?;
         let coincident = found[0].to_bits();
         if coincident != u64::MAX {
             return Err(Error::invalid(format!(
@@ -356,7 +371,7 @@ impl Sections {
 /// The launches of one call.
 pub(super) struct Run {
     program: Program,
-    shape: Shape,
+    pub shape: Shape,
     pub system: System,
     pub batch: Batch,
 }

@@ -1,0 +1,471 @@
+//! Structures without a list: neighbours are found on the device, whoever's memory the arrays are in.
+
+use std::sync::Arc;
+
+use super::device::{Array, Batch, Device, Facts, Kernel, words_of};
+use super::finder::{Finder, Problem};
+use super::list_system::{Arrays, Host, Status, Trouble};
+use super::passes::{Inputs, Run, Shape};
+use super::{CudaEngine, CudaReal};
+use crate::engine::{
+    OnDevice, Resident, ResidentResults, Results, Unlisted, Wanted, network as network_of,
+};
+use crate::{Error, Result};
+
+/// Atoms of one call: their numbers must fit in half of what the device reports with.
+const MOST_ATOMS: usize = 1 << 28;
+
+/// What is kept on the device beside the engine's arrays.
+pub(super) struct Unlisting {
+    finder: Finder,
+    positions: Array,
+    cells: Array,
+    structures: Array,
+    structure: Array,
+    periodic: Array,
+    excluded: Array,
+    /// Type of each row of the embedding.
+    known: Array,
+    known_count: usize,
+    /// What the arrays of structures were made of.
+    offsets: Vec<usize>,
+    builds: u64,
+    /// What a stream may record: its arrays are there.
+    ready: Option<(Problem, Wanted)>,
+}
+
+impl Unlisting {
+    /// Nothing yet; `known` are the types of the embedding's rows.
+    pub fn new(device: &Arc<dyn Device>, known: &[i32]) -> Result<Self> {
+        let array = || Array::new(device);
+        let mut own = Self {
+            finder: Finder::new(device)?,
+            positions: array(),
+            cells: array(),
+            structures: array(),
+            structure: array(),
+            periodic: array(),
+            excluded: array(),
+            known: array(),
+            known_count: known.len(),
+            offsets: Vec::new(),
+            builds: 0,
+            ready: None,
+        };
+        own.known.set(known)?;
+        Ok(own)
+    }
+
+    /// Brings structures to the device; returns what there is to find, and where.
+    fn bring(&mut self, given: &Unlisted, cutoff: f64) -> Result<(Problem, Arrays)> {
+        let problem = Problem {
+            atoms: given.positions.len(),
+            structures: given.structures.len() - 1,
+            excluded: given.excluded.len(),
+            cells: given.cells.is_some(),
+            periodic: given.cells.is_some(),
+            cutoff,
+            skin: given.skin,
+        };
+        check_size(problem.atoms)?;
+        if self.offsets != given.structures {
+            self.offsets.clear();
+            let starts: Vec<u32> = given.structures.iter().map(|&start| start as u32).collect();
+            let mut structure = Vec::with_capacity(problem.atoms);
+            for (number, bounds) in given.structures.windows(2).enumerate() {
+                structure.resize(bounds[1], number as u32);
+            }
+            self.structures.set(&starts)?;
+            self.structure.set(&structure)?;
+            self.offsets.extend_from_slice(given.structures);
+        }
+        let (cells, periodic) = match given.cells {
+            Some((cells, periodic)) => {
+                let flags: Vec<[u8; 3]> = periodic.iter().map(|row| row.map(u8::from)).collect();
+                (self.cells.set(cells)?, self.periodic.set(&flags)?)
+            }
+            None => (0, 0),
+        };
+        let arrays = Arrays {
+            positions: self.positions.set(given.positions)?,
+            structures: self.structures.address(),
+            structure: self.structure.address(),
+            cells,
+            periodic,
+            excluded: self.excluded.set(given.excluded)?,
+            ..Arrays::default()
+        };
+        Ok((problem, arrays))
+    }
+
+    /// Deals with what a step found wrong; whether it is to be computed again.
+    fn settle(&mut self, status: Status) -> Result<bool> {
+        let Some(trouble) = status.trouble() else {
+            return Ok(false);
+        };
+        self.finder.clear(status)?;
+        match trouble {
+            Trouble::NoRoom(pairs) => {
+                self.finder.make_room(pairs);
+                Ok(true)
+            }
+            Trouble::Wrong(error) => Err(error),
+        }
+    }
+}
+
+/// Neighbour lists from a device, without a network: what tests compare with the processor's.
+pub struct DeviceLists {
+    device: Arc<dyn Device>,
+    own: Unlisting,
+    found: Array,
+}
+
+/// A list as it was on a device: every directed pair in compressed rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceList {
+    /// Pairs of atom i are `offsets[i]..offsets[i + 1]`.
+    pub offsets: Vec<u64>,
+    /// The other atom of each.
+    pub neighbors: Vec<u32>,
+    /// Lattice steps to it.
+    pub shifts: Vec<[i32; 3]>,
+    /// How many lists were found so far.
+    pub builds: u64,
+}
+
+impl DeviceLists {
+    /// No list yet.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn new(device: Box<dyn Device>) -> Result<Self> {
+        let device: Arc<dyn Device> = Arc::from(device);
+        Ok(Self {
+            own: Unlisting::new(&device, &[])?,
+            found: Array::new(&device),
+            device,
+        })
+    }
+
+    /// The list of all pairs nearer than `cutoff`, found anew if the last does not serve; it has some that are farther.
+    ///
+    /// # Errors
+    /// As [`OnDevice::compute_unlisted`].
+    pub fn find(&mut self, given: &Unlisted, cutoff: f64) -> Result<DeviceList> {
+        let (problem, brought) = self.own.bring(given, cutoff)?;
+        loop {
+            let mut arrays = self.own.finder.place(problem, brought)?;
+            arrays.found = self.found.reserve::<[u32; 4]>(self.own.finder.room())?;
+            let mut batch = Batch::default();
+            self.own.finder.watch(&arrays, &mut batch);
+            self.device.run(&batch)?;
+            let status = self.own.finder.read()?;
+            if !self.own.settle(status)? {
+                let (offsets, neighbors, shifts) = self.own.finder.get(&arrays)?;
+                return Ok(DeviceList {
+                    offsets,
+                    neighbors,
+                    shifts,
+                    builds: status.builds,
+                });
+            }
+        }
+    }
+}
+
+impl<T: CudaReal> CudaEngine<T> {
+    /// What finds neighbours, made when it is first needed.
+    fn unlisting(&mut self) -> Result<&mut Unlisting> {
+        if self.unlisting.is_none() {
+            let types = &self.model.description().types;
+            let known: Vec<i32> = types.iter().map(|kind| kind.index).collect();
+            self.unlisting = Some(Unlisting::new(&self.device, &known)?);
+        }
+        self.unlisting
+            .as_mut()
+            .ok_or_else(|| Error::Internal("no neighbour lists".into()))
+    }
+
+    fn cutoff(&self) -> Result<f64> {
+        Ok(network_of(&self.model)?.description.cutoff)
+    }
+
+    /// Everything a step needs: room, addresses, and the launches that see to the list.
+    fn prepare(
+        &mut self,
+        problem: Problem,
+        arrays: Arrays,
+        types: u64,
+        wanted: Wanted,
+    ) -> Result<(Run, Arrays)> {
+        let outcome = self.try_prepare(problem, arrays, types, wanted);
+        if let (Err(Error::OutOfMemory(_)), Some(own)) = (&outcome, &mut self.unlisting) {
+            own.finder.give_up();
+            self.work.edges.release();
+            self.work.arms.release();
+        }
+        outcome
+    }
+
+    fn try_prepare(
+        &mut self,
+        problem: Problem,
+        arrays: Arrays,
+        types: u64,
+        wanted: Wanted,
+    ) -> Result<(Run, Arrays)> {
+        let own = self.unlisting()?;
+        let mut arrays = own.finder.place(problem, arrays)?;
+        let shape = Shape {
+            rows: problem.atoms,
+            owned: problem.atoms,
+            structures: problem.structures,
+            pairs: own.finder.room(),
+        };
+        let inputs = Inputs {
+            types,
+            ..own.finder.list(&arrays)
+        };
+        let mut run = self.run(&inputs, shape, wanted)?;
+        // Pairs are in order before the step needs this for what it finds of their geometry.
+        arrays.found = run.system.edges;
+        if arrays.host.offsets != 0 || arrays.host.types != 0 {
+            let finder = &self.unlisting()?.finder;
+            run.batch.with(&words_of(&arrays));
+            let most = problem.atoms.max(problem.structures + 1);
+            let launch = finder.launch(Kernel::Admit, (Finder::blocks(most), 1));
+            run.batch.add(launch, 0);
+        }
+        self.unlisting()?.finder.watch(&arrays, &mut run.batch);
+        Ok((run, arrays))
+    }
+
+    /// Addresses that hosts gave, checked.
+    fn resident(
+        &mut self,
+        given: &Resident,
+        to: &ResidentResults,
+    ) -> Result<(Problem, Arrays, Wanted)> {
+        let needed = given.atoms > 0;
+        for (name, address, needed) in [
+            ("positions", given.positions, needed),
+            ("types", given.types, needed),
+            ("offsets", given.offsets, given.structures > 1),
+            ("cells", given.cells, false),
+            ("periodic", given.periodic, false),
+            ("excluded", given.excluded, given.excluded_pairs > 0),
+            ("energies", to.energies, false),
+            ("atom_energies", to.atom_energies, false),
+            ("forces", to.forces, false),
+            ("virials", to.virials, false),
+            ("atom_virials", to.atom_virials, false),
+        ] {
+            if address != 0 {
+                self.device.check_address(address, name)?;
+            } else if needed {
+                return Err(Error::invalid(format!("{name} is a null pointer")));
+            }
+        }
+        if given.cells == 0 && given.periodic != 0 {
+            return Err(Error::invalid("periodic directions without a cell"));
+        }
+        check_size(given.atoms)?;
+        let problem = Problem {
+            atoms: given.atoms,
+            structures: given.structures,
+            excluded: given.excluded_pairs,
+            cells: given.cells != 0,
+            periodic: given.periodic != 0,
+            cutoff: self.cutoff()?,
+            skin: given.skin,
+        };
+        let wanted = Wanted {
+            forces: to.forces != 0,
+            virials: to.virials != 0,
+            atom_virials: to.atom_virials != 0,
+        };
+        let arrays = Arrays {
+            positions: given.positions,
+            cells: given.cells,
+            periodic: given.periodic,
+            excluded: given.excluded,
+            host: Host {
+                offsets: given.offsets,
+                types: given.types,
+                to_energies: to.energies,
+                to_atom_energies: to.atom_energies,
+                to_forces: to.forces,
+                to_virials: to.virials,
+                to_atom_virials: to.atom_virials,
+                not_a_number: f64::NAN,
+                ..Host::default()
+            },
+            ..Arrays::default()
+        };
+        Ok((problem, arrays, wanted))
+    }
+
+    fn enqueue_in(&mut self, given: &Resident, to: &ResidentResults, recorded: bool) -> Result<()> {
+        let (problem, mut arrays, wanted) = self.resident(given, to)?;
+        let ready = self.unlisting.as_ref().and_then(|own| own.ready) == Some((problem, wanted));
+        if recorded && !ready {
+            return Err(Error::unsupported(
+                "a stream records what was computed before without recording, with as many atoms, structures and excluded pairs and the same results, so that all memory is there",
+            ));
+        }
+        self.unlisting()?.ready = None;
+        let (work, Some(own)) = (&mut self.work, &mut self.unlisting) else {
+            return Err(Error::Internal("no neighbour lists".into()));
+        };
+        // What was brought from a host is there no longer.
+        own.offsets.clear();
+        work.kinds.clear();
+        arrays.host = Host {
+            known: own.known.address(),
+            known_count: own.known_count as u32,
+            own_structures: own.structures.reserve::<u32>(problem.structures + 1)?,
+            own_structure: own.structure.reserve::<u32>(problem.atoms)?,
+            own_types: work.types.reserve::<u32>(problem.atoms)?,
+            ..arrays.host
+        };
+        (arrays.structures, arrays.structure) =
+            (arrays.host.own_structures, arrays.host.own_structure);
+        let types = arrays.host.own_types;
+        let first = !own.finder.is_for(&problem);
+        let (mut run, mut arrays) = self.prepare(problem, arrays, types, wanted)?;
+        if first {
+            // The list alone, to see how much room it needs.
+            loop {
+                self.device.run(&run.batch)?;
+                let own = self.unlisting()?;
+                let status = own.finder.read()?;
+                if !own.settle(status)? {
+                    break;
+                }
+                (run, arrays) = self.prepare(problem, arrays, types, wanted)?;
+            }
+        }
+        self.step(&mut run, wanted, None)?;
+        arrays.host = Host {
+            energies: run.system.energies,
+            atom_energies: run.system.atom_energies,
+            forces: run.system.forces,
+            structure_virials: run.system.structure_virials,
+            virials: run.system.virials,
+            coincident: run.system.coincident,
+            ..arrays.host
+        };
+        run.batch.with(&words_of(&arrays));
+        let own = self.unlisting()?;
+        let most = problem.atoms.max(problem.structures);
+        let launch = own
+            .finder
+            .launch(Kernel::Deliver, (Finder::blocks(most), 1));
+        run.batch.add(launch, 0);
+        own.ready = Some((problem, wanted));
+        self.device.run(&run.batch)
+    }
+}
+
+impl<T: CudaReal> OnDevice for CudaEngine<T> {
+    fn compute_unlisted(
+        &mut self,
+        given: &Unlisted,
+        wanted: Wanted,
+        results: &mut Results,
+    ) -> Result<bool> {
+        let atoms = given.positions.len();
+        results.size(atoms, atoms, given.structures.len() - 1, wanted);
+        let cutoff = self.cutoff()?;
+        self.work.set_types(given.types)?;
+        let types = self.work.types.address();
+        let own = self.unlisting()?;
+        own.ready = None;
+        let (problem, arrays) = own.bring(given, cutoff)?;
+        loop {
+            let (mut run, _) = self.prepare(problem, arrays, types, wanted)?;
+            self.step(&mut run, wanted, None)?;
+            self.device.run(&run.batch)?;
+            let status = self.fetch_watched(&run, wanted)?;
+            let own = self.unlisting()?;
+            if !own.settle(status)? {
+                let found = own.builds != status.builds;
+                own.builds = status.builds;
+                self.hand_over(run.shape, &run.system, wanted, results)?;
+                return Ok(found);
+            }
+        }
+    }
+
+    fn forget_list(&mut self) {
+        if let Some(own) = &mut self.unlisting {
+            own.finder.forget();
+        }
+    }
+
+    fn facts(&self) -> Result<Facts> {
+        self.device.facts()
+    }
+
+    fn enqueue(&mut self, given: &Resident, to: &ResidentResults, stream: u64) -> Result<()> {
+        let recorded = self.device.enter(stream)?;
+        let outcome = self.enqueue_in(given, to, recorded);
+        self.device.leave();
+        outcome
+    }
+
+    fn check(&mut self, stream: u64) -> Result<()> {
+        if self.device.enter(stream)? {
+            self.device.leave();
+            return Err(Error::invalid("a stream that records cannot be waited for"));
+        }
+        let outcome = self.check_in();
+        self.device.leave();
+        outcome
+    }
+}
+
+impl<T: CudaReal> CudaEngine<T> {
+    fn check_in(&mut self) -> Result<()> {
+        let own = self.unlisting()?;
+        let status = own.finder.read()?;
+        own.builds = status.builds;
+        let room = own.finder.room();
+        if !own.settle(status)? {
+            return Ok(());
+        }
+        // The arrays will be others.
+        own.ready = None;
+        Err(Error::Again(format!(
+            "the neighbour list has {} pairs and there was room for {room}: more will be taken, and what was enqueued since the \
+             last check was not computed",
+            status.pairs
+        )))
+    }
+
+    /// How the list is; what else came with it is kept for [`CudaEngine::hand_over`].
+    fn fetch_watched(&mut self, run: &Run, wanted: Wanted) -> Result<Status> {
+        let length = self.fetched_length(run.shape, &run.system, wanted);
+        self.fetched.resize(length, 0.0);
+        let mut status = [Status::default()];
+        let own = self
+            .unlisting
+            .as_ref()
+            .ok_or_else(|| Error::Internal("no neighbour lists".into()))?;
+        self.device.download_all(&mut [
+            self.work.results.part(&mut self.fetched),
+            own.finder.part(&mut status),
+        ])?;
+        Ok(status[0])
+    }
+}
+
+fn check_size(atoms: usize) -> Result<()> {
+    if atoms < MOST_ATOMS {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "device cuda: {atoms} atoms in one call; use device cpu"
+    )))
+}
