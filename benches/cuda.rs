@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use common::cuda_model::usual_model;
+use cudarc::driver::CudaContext;
+use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use flashschnet::Result;
 use flashschnet::engine::cuda::{
-    Batch, CudaEngine, CudaReal, Device, Filters, Gpu, Kernel, Launch, Limits, Tuning,
+    self, Batch, CudaEngine, CudaReal, Device, Filters, Gpu, Kernel, Launch, Limits, Tuning,
 };
-use flashschnet::engine::{Wanted, network};
+use flashschnet::engine::{OnDevice, Resident, ResidentResults, Wanted, network};
 use flashschnet::filter::Tables;
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential, Structures};
@@ -78,6 +80,10 @@ impl Device for Timed {
         self.gpu.limits()
     }
 
+    fn facts(&self) -> Result<cuda::Facts> {
+        self.gpu.facts()
+    }
+
     fn load(&self, source: &str, kernels: &[(Kernel, u32)]) -> Result<usize> {
         self.gpu.load(source, kernels)
     }
@@ -96,6 +102,22 @@ impl Device for Timed {
 
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
         self.timed("download", |gpu| gpu.download(from, bytes))
+    }
+
+    fn enter(&self, stream: u64) -> Result<bool> {
+        self.gpu.enter(stream)
+    }
+
+    fn leave(&self) {
+        self.gpu.leave();
+    }
+
+    fn check_address(&self, address: u64, name: &str) -> Result<()> {
+        self.gpu.check_address(address, name)
+    }
+
+    fn download_all(&self, parts: &mut [(u64, &mut [u8])]) -> Result<()> {
+        self.timed("download", |gpu| gpu.download_all(parts))
     }
 
     fn fill(&self, to: u64, byte: u8, bytes: usize) -> Result<()> {
@@ -200,6 +222,94 @@ impl Case {
     }
 }
 
+/// Times calls of a host whose arrays are on the GPU: enqueued one by one, and in a graph that the host recorded. The list is
+/// kept, or found in every step, which then waits for it.
+fn resident(case: &Case, what: &str, tables: &Tables<f32>) {
+    let gpu = Box::new(Gpu::new().expect("a GPU"));
+    let engine = CudaEngine::<f32>::new(case.model.clone(), Filters::Table(tables), gpu);
+    let mut engine = engine.expect("an engine");
+    let device = engine.device().clone();
+    let context = CudaContext::new(0).expect("a context");
+    let stream = context.new_stream().expect("a stream");
+    let raw = stream.cu_stream() as u64;
+    fn bytes<T>(values: &[T]) -> &[u8] {
+        // SAFETY: only numbers are copied here.
+        unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+    }
+    let place = |bytes: &[u8]| {
+        let address = device.allocate(bytes.len()).expect("memory");
+        device.upload(bytes, address).expect("a copy");
+        device
+            .download(address, &mut [0])
+            .expect("a copy that is done");
+        address
+    };
+    let structures = case.offsets.len() - 1;
+    let cells = case.cell.map(|cell| vec![cell; structures]);
+    let given = Resident {
+        atoms: case.positions.len(),
+        structures,
+        offsets: place(bytes(&case.offsets)),
+        positions: place(bytes(&case.positions)),
+        types: place(bytes(&case.types)),
+        cells: cells.map_or(0, |cells| place(bytes(&cells))),
+        skin: 1.0,
+        ..Resident::default()
+    };
+    let to = ResidentResults {
+        energies: place(&vec![0; 8 * structures]),
+        forces: place(&vec![0; 24 * given.atoms]),
+        ..ResidentResults::default()
+    };
+    let median = |run: &mut dyn FnMut()| {
+        run();
+        let mut calls: Vec<f64> = (0..CALLS)
+            .map(|_| {
+                stream.synchronize().expect("a stream");
+                let begun = Instant::now();
+                run();
+                stream.synchronize().expect("a stream");
+                begun.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        calls.sort_by(f64::total_cmp);
+        calls[CALLS / 2]
+    };
+    let enqueued = median(&mut || engine.enqueue(&given, &to, raw).expect("a step"));
+    engine.check(raw).expect("sound steps");
+    stream
+        .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+        .expect("a recording");
+    engine.enqueue(&given, &to, raw).expect("a step");
+    let graph = stream
+        .end_capture(CUgraphInstantiate_flags(0))
+        .expect("a graph");
+    let graph = graph.expect("launches");
+    let replayed = median(&mut || graph.launch().expect("a replay"));
+    engine.check(raw).expect("sound steps");
+    let found = median(&mut || {
+        engine.forget_list();
+        engine.enqueue(&given, &to, raw).expect("a step");
+    });
+    engine.check(raw).expect("sound steps");
+    println!(
+        "{{\"check\": \"{} {what}: resident\", \"enqueued_ms\": {enqueued:.4}, \"in_a_graph_ms\": {replayed:.4}, \"list_found_ms\": {found:.4}}}",
+        case.name
+    );
+    for address in [
+        given.offsets,
+        given.positions,
+        given.types,
+        given.cells,
+        to.energies,
+        to.forces,
+    ] {
+        if address != 0 {
+            device.free(address);
+        }
+    }
+}
+
 /// Replicas of the coarse-grained benchmark.
 fn replicas(model: &Arc<Model>, positions: &[[f64; 3]], count: usize) -> Case {
     let kinds: Vec<i32> = model.description().types.iter().map(|t| t.index).collect();
@@ -282,6 +392,8 @@ fn main() {
     );
     let tables = many.tables(SINGLE);
     many.measure("single table", Filters::Table(&tables), |_| ());
+    resident(&one, "single table", &tables);
+    resident(&many, "single table", &tables);
     one.measure("single table", Filters::Table(&tables), |_| ());
     let coarse = many.tables(HALF);
     many.measure("half table", Filters::Half(&coarse), |_| ());
@@ -320,6 +432,7 @@ fn main() {
             let case = crystal(side);
             let tables = case.tables(SINGLE);
             case.measure("single table", Filters::Table(&tables), |_| ());
+            resident(&case, "single table", &tables);
         }
     }
 }

@@ -96,6 +96,8 @@ typedef enum fsn_status {
   FSN_CALLBACK_ERROR = 7,
   // A GPU failed while it was in use; the potential is of no use any more.
   FSN_DEVICE_ERROR = 8,
+  // What was enqueued on a GPU has to be computed once more; see `fsn_potential_check`.
+  FSN_AGAIN = 9,
   // A defect in the library itself.
   FSN_INTERNAL_ERROR = 255,
 } fsn_status;
@@ -215,6 +217,15 @@ typedef struct fsn_potential_info {
   // What "auto" decided against and why, for people to read: that there is no GPU, that tables would not be
   // accurate enough. A line each, or empty. Valid until the potential is freed.
   const char *notes;
+  // The GPU's name; empty where the processor computes. This and `kernels` are valid until the potential is freed.
+  const char *gpu;
+  // Bytes of its memory.
+  size_t gpu_memory;
+  // What its kernels for many atoms take of a multiprocessor, for people to read: a line each with its name, registers a
+  // thread, bytes of shared memory a block, bytes a thread in memory for want of registers.
+  const char *kernels;
+  // Its compute capability, times ten.
+  int32_t compute_capability;
 } fsn_potential_info;
 
 // Independent structures, their atoms one after the other; the library finds the neighbours.
@@ -575,6 +586,47 @@ enum fsn_status fsn_potential_get_info(const struct fsn_potential *potential, st
 enum fsn_status fsn_potential_compute(struct fsn_potential *potential,
                                       const struct fsn_structures *structures,
                                       const struct fsn_results *results);
+
+// Puts the computation of structures on a stream of CUDA, with everything on the GPU: all arrays of `structures` and
+// `results` are in the memory of the potential's GPU, nothing is copied to the host or from it, and the list of neighbours is kept or
+// found on the GPU. Shapes, types and units are those of `fsn_potential_compute`; `term_energies` must be null.
+//
+// `stream` is a `cudaStream_t` or `CUstream`, null for the default stream. The call returns before the results are there; the
+// arrays must stay until they are. It waits by itself only where memory has to grow: in the first call with other
+// numbers of atoms, structures or excluded pairs, or after `FSN_AGAIN`. Calls with one potential share its workspace: put
+// them on one stream, or order the streams.
+//
+// A call that does not wait can be recorded in a CUDA graph, if the same was computed before without recording. The
+// graph serves with other positions, types, cells and pairs in the same arrays, while the list fits its memory, and until
+// the potential is freed or computes anything of other sizes.
+//
+// What goes wrong on the GPU (an atom without a known type, positions that are not finite, two atoms at one point, results that
+// are not finite, no room for the list) is kept for `fsn_potential_check`; until then all results are NaN.
+//
+// Errors: `FSN_UNSUPPORTED` if the potential is not on a GPU, evaluates priors, or is to be recorded before it was computed;
+// `FSN_INVALID_ARGUMENT` for a null pointer, or an array or stream that is not the GPU's; `FSN_OUT_OF_MEMORY`; where it waits,
+// what `fsn_potential_check` reports.
+// Threads: any; calls with one potential take turns.
+//
+// The caller's part:
+// `potential` is a live handle; the structs have as many readable bytes as their `size` says; their arrays are on the GPU and have the
+// lengths stated there until the stream is done with them; `stream` is a live stream or null.
+enum fsn_status fsn_potential_enqueue(struct fsn_potential *potential,
+                                      const struct fsn_structures *structures,
+                                      const struct fsn_results *results,
+                                      void *stream);
+
+// Waits for a stream, and reports the first thing that went wrong in what was enqueued since the last check, wherever it was.
+//
+// Errors: `FSN_INVALID_ARGUMENT` (the text names the atom, structure or pair), `FSN_NUMERICAL_ERROR`, `FSN_AGAIN` if the list of
+// neighbours had outgrown its memory: there will be more of it, and what was enqueued since the last check has to be enqueued, and
+// recorded, once more, from positions that were sound; `FSN_DEVICE_ERROR`, `FSN_UNSUPPORTED` if the potential is not on a GPU.
+// Threads: any; calls with one potential take turns.
+//
+// The caller's part:
+// `potential` is a live handle; `stream` is a live stream or null.
+enum fsn_status fsn_potential_check(struct fsn_potential *potential,
+                                    void *stream);
 
 // Adds a molecule to those a potential can evaluate priors for; parameters are found by the types of the atoms of each
 // term. On success `*number` is what `topologies` of `fsn_structures` calls it.

@@ -111,6 +111,20 @@ fn a_program_with_the_cxx_header_computes() {
     assert_water(&run(&workplace("cxx_handles"), "cxx/handles.cpp"));
 }
 
+/// With a GPU it computes there, by itself and in a graph; without one it says what is missing.
+#[test]
+fn a_host_may_have_its_arrays_on_a_gpu() {
+    let folder = workplace("c_gpu");
+    let program = build(&folder, "c/gpu.c");
+    // Not under valgrind, which has no drivers.
+    let text = succeeded(Command::new(program).arg(folder.join("water.safetensors")));
+    println!("{text}");
+    assert!(
+        text == "computed on the GPU\n" || text.starts_with("skipped: "),
+        "{text}"
+    );
+}
+
 #[test]
 fn a_program_with_the_cxx_header_moves_replicas() {
     let folder = workplace("cxx_dynamics");

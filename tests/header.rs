@@ -15,6 +15,7 @@ fn generate(root: &Path) -> String {
         "structures",
         "results",
         "potential",
+        "enqueue",
         "topology",
         "domain",
         "neighbors",

@@ -2,6 +2,7 @@
 
 mod arrays;
 pub mod domain;
+pub mod enqueue;
 pub mod model;
 pub mod neighbors;
 pub mod options;

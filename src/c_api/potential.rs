@@ -10,6 +10,7 @@ use super::results::{fsn_results, wanted, write_results};
 use super::status::{fsn_status, guard};
 use super::structs::{self, Sized_};
 use super::structures::{self, fsn_structures};
+use crate::engine::cuda::{Facts, KernelFacts};
 use crate::potential::{Device, Filters, Options, Potential, Precision};
 
 /// A model on a device, with its workspace. It may be used from any thread; two threads that use the same one
@@ -19,6 +20,11 @@ pub struct fsn_potential {
     /// Shared with the simulations that compute with it.
     pub(super) potential: Arc<Mutex<Potential>>,
     notes: CString,
+    /// Name of the GPU and what its kernels take; empty without one.
+    gpu: CString,
+    kernels: CString,
+    gpu_memory: usize,
+    compute_capability: i32,
 }
 
 impl fsn_potential {
@@ -63,6 +69,15 @@ pub struct fsn_potential_info {
     /// What "auto" decided against and why, for people to read: that there is no GPU, that tables would not be
     /// accurate enough. A line each, or empty. Valid until the potential is freed.
     pub notes: *const c_char,
+    /// The GPU's name; empty where the processor computes. This and `kernels` are valid until the potential is freed.
+    pub gpu: *const c_char,
+    /// Bytes of its memory.
+    pub gpu_memory: usize,
+    /// What its kernels for many atoms take of a multiprocessor, for people to read: a line each with its name, registers a
+    /// thread, bytes of shared memory a block, bytes a thread in memory for want of registers.
+    pub kernels: *const c_char,
+    /// Its compute capability, times ten.
+    pub compute_capability: i32,
 }
 
 // SAFETY: repr(C), begins with usize, zero is valid for numbers.
@@ -98,9 +113,15 @@ pub unsafe extern "C" fn fsn_potential_new(
             read_options(&unsafe { structs::read(options) }?)?
         };
         let make = || {
-            let potential = Potential::new(model.model.clone(), options)?;
+            let mut potential = Potential::new(model.model.clone(), options)?;
+            let gpu = potential.gpu()?.unwrap_or_default();
+            let text = |text: String| CString::new(text).unwrap_or_default();
             Ok(fsn_potential {
-                notes: CString::new(potential.notes().join("\n")).unwrap_or_default(),
+                notes: text(potential.notes().join("\n")),
+                kernels: text(kernel_lines(&gpu)),
+                gpu: text(gpu.name),
+                gpu_memory: gpu.memory,
+                compute_capability: gpu.capability as i32,
                 potential: Arc::new(Mutex::new(potential)),
             })
         };
@@ -152,6 +173,10 @@ pub unsafe extern "C" fn fsn_potential_get_info(
             list_builds: potential.builds(),
             priors: potential.priors(),
             notes: handle.notes.as_ptr(),
+            gpu: handle.gpu.as_ptr(),
+            gpu_memory: handle.gpu_memory,
+            kernels: handle.kernels.as_ptr(),
+            compute_capability: handle.compute_capability,
         };
         // SAFETY: by this function's contract.
         unsafe { structs::write(info, &filled) }
@@ -191,6 +216,17 @@ pub unsafe extern "C" fn fsn_potential_compute(
         unsafe { arrays::write(out.term_energies, potential.term_energies()) };
         Ok(())
     })
+}
+
+fn kernel_lines(gpu: &Facts) -> String {
+    let line = |kernel: &KernelFacts| {
+        format!(
+            "{}: {} registers, {} bytes shared, {} bytes local",
+            kernel.name, kernel.registers, kernel.shared, kernel.local
+        )
+    };
+    let lines: Vec<String> = gpu.kernels.iter().map(line).collect();
+    lines.join("\n")
 }
 
 fn device_name(device: Device) -> &'static CStr {

@@ -30,6 +30,8 @@ pub enum fsn_status {
     FSN_CALLBACK_ERROR = 7,
     /// A GPU failed while it was in use; the potential is of no use any more.
     FSN_DEVICE_ERROR = 8,
+    /// What was enqueued on a GPU has to be computed once more; see `fsn_potential_check`.
+    FSN_AGAIN = 9,
     /// A defect in the library itself.
     FSN_INTERNAL_ERROR = 255,
 }
@@ -45,6 +47,7 @@ impl From<&Error> for fsn_status {
             Error::Numerical(_) => Self::FSN_NUMERICAL_ERROR,
             Error::Callback(_) => Self::FSN_CALLBACK_ERROR,
             Error::Device(_) => Self::FSN_DEVICE_ERROR,
+            Error::Again(_) => Self::FSN_AGAIN,
             Error::Internal(_) => Self::FSN_INTERNAL_ERROR,
         }
     }

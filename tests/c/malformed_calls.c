@@ -16,6 +16,7 @@ static const char *status_name(fsn_status status) {
     case FSN_NUMERICAL_ERROR: return "FSN_NUMERICAL_ERROR";
     case FSN_CALLBACK_ERROR: return "FSN_CALLBACK_ERROR";
     case FSN_DEVICE_ERROR: return "FSN_DEVICE_ERROR";
+    case FSN_AGAIN: return "FSN_AGAIN";
     case FSN_INTERNAL_ERROR: return "FSN_INTERNAL_ERROR";
     }
     return "?";

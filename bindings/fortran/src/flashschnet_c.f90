@@ -40,7 +40,10 @@ module flashschnet_c
       real(c_double) :: table_bound = 0, skin = 0
       integer(c_int64_t) :: list_builds = 0
       integer(c_size_t) :: priors = 0
-      type(c_ptr) :: notes = c_null_ptr
+      type(c_ptr) :: notes = c_null_ptr, gpu = c_null_ptr
+      integer(c_size_t) :: gpu_memory = 0
+      type(c_ptr) :: kernels = c_null_ptr
+      integer(c_int32_t) :: compute_capability = 0
    end type
 
    type, bind(c) :: fsn_structures

@@ -130,6 +130,20 @@ def test_info_reads_through_the_library(tmp_path: Path, capsys: pytest.CaptureFi
     assert err == "flashschnet: cannot read absent: No such file or directory (os error 2)\n"
 
 
+def test_info_names_the_gpu_or_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "m.safetensors"
+    run(capsys, "convert", str(DATA / "pyg_schnet.pt"), str(file))
+    status, out, err = run(capsys, "info", str(file), "--device", "cuda")
+    if status == 0:
+        assert re.search(r"^GPU +\S.*, \d+ GB, compute capability \d+\.\d$", out, re.M)
+        assert re.search(r"^kernel +receive: \d+ registers, \d+ bytes shared, \d+ bytes local$", out, re.M)
+    else:
+        assert err.startswith("flashschnet: not supported: device cuda: ")
+    status, out, _ = run(capsys, "info", str(file), "--device", "cpu")
+    assert status == 0
+    assert "GPU" not in out
+
+
 def test_a_file_the_library_does_not_take_is_not_left_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

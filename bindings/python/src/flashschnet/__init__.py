@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 # The function takes the name of the folder it is in; `from flashschnet.convert import …` still finds the latter.
 from .convert import ConvertError, convert
 from .errors import (
+    Again,
     CallbackError,
     DeviceError,
     Error,
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
     from . import ase
     from .model import AtomType, Model, Units
     from .neighbors import NeighborList, neighbor_list
-    from .potential import Exchange, Potential
+    from .potential import Exchange, Gpu, Potential
     from .results import Results
     from .simulation import Simulation
 
     __version__: str
 
 __all__ = [
+    "Again",
     "AtomType",
     "CallbackError",
     "ConvertError",
@@ -45,6 +47,7 @@ __all__ = [
     "Error",
     "Exchange",
     "FileError",
+    "Gpu",
     "InternalError",
     "InvalidArgument",
     "Model",
@@ -67,6 +70,7 @@ __all__ = [
 _LAZY = {
     "AtomType": ".model",
     "Exchange": ".potential",
+    "Gpu": ".potential",
     "Model": ".model",
     "NeighborList": ".neighbors",
     "Potential": ".potential",

@@ -70,6 +70,7 @@ _CLASSES: dict[int, type[errors.Error]] = {
     lib.FSN_NUMERICAL_ERROR: errors.NumericalError,
     lib.FSN_CALLBACK_ERROR: errors.CallbackError,
     lib.FSN_DEVICE_ERROR: errors.DeviceError,
+    lib.FSN_AGAIN: errors.Again,
     lib.FSN_INTERNAL_ERROR: errors.InternalError,
 }
 

@@ -84,6 +84,12 @@ def _add_info(commands: Any) -> None:
     parser.add_argument(
         "--neighbours", type=int, default=50, metavar="N", help="neighbours an atom, for the cost (default: 50)"
     )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda", "gpu"),
+        default="auto",
+        help="the device to ask about (default: auto)",
+    )
     parser.set_defaults(run=_info)
 
 
@@ -244,15 +250,20 @@ def _info(options: argparse.Namespace) -> int:
         model = Model(options.file)
         text = lines(model.description, str(options.file), int(model.parameters), options.neighbours)
         if model.blocks:
-            potential = Potential(model, filters="table")
+            potential = Potential(model, filters="table", device="cpu")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # They are printed below.
-                chosen = Potential(model)
+                chosen = Potential(model, device=options.device)
             text.append(
                 f"tables      {potential.table_intervals} intervals in single precision, measured "
                 f"error {potential.table_bound:.1e}; auto uses {chosen.filters} filters"
             )
             text.extend(f"auto        {note}" for note in chosen.notes)
+            if gpu := chosen.gpu:
+                text.append(
+                    f"GPU         {gpu.name}, {gpu.memory / 1e9:.0f} GB, compute capability {gpu.compute_capability}"
+                )
+                text.extend(f"kernel      {name}: {takes}" for name, takes in gpu.kernels.items())
     except Exception as error:  # The library's errors are one line for people; so is this command's.
         return _fail(str(error))
     print("\n".join(text))

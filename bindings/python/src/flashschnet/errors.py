@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "Again",
     "CallbackError",
     "DeviceError",
     "Error",
@@ -50,6 +51,10 @@ class CallbackError(Error):
 
 class DeviceError(Error):
     """A GPU failed while it was in use; the potential is of no use any more."""
+
+
+class Again(Error):
+    """What was enqueued on a GPU has to be computed once more."""
 
 
 class InternalError(Error):

@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -18,10 +19,22 @@ from ._library import check, ffi, lib, string, struct, text
 from .model import Model
 from .results import Outputs, Results
 
-__all__ = ["Exchange", "Potential"]
+__all__ = ["Exchange", "Gpu", "Potential"]
 
 #: A function that moves rows between atoms and their ghosts, in place: an array (atoms, width), float32 or float64.
 Exchange = Callable[[NDArray[Any]], None]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU, and what the kernels of a potential take of it."""
+
+    name: str
+    #: Bytes of its memory.
+    memory: int
+    compute_capability: float
+    #: For each kernel its registers and memory, in words.
+    kernels: Mapping[str, str]
 
 
 class Potential:
@@ -92,6 +105,16 @@ class Potential:
     def device(self) -> str:
         """The device in use."""
         return text(self._info().device)
+
+    @property
+    def gpu(self) -> Gpu | None:
+        """The GPU in use, if it is one."""
+        info = self._info()
+        name = text(info.gpu) if info.gpu else ""
+        if not name:
+            return None
+        kernels = dict(line.split(": ", 1) for line in text(info.kernels).splitlines())
+        return Gpu(name, int(info.gpu_memory), info.compute_capability / 10, kernels)
 
     @property
     def precision(self) -> str:
