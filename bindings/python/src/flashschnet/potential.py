@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _structures
+from . import _resident, _structures
 from ._arrays import floats, integers, invalid, pointer
 from ._library import check, ffi, lib, string, struct, text
 from .model import Model
@@ -212,6 +212,84 @@ class Potential:
         """
         structures = _structures.single(positions, types, cell, pbc, excluded, topology)
         return self._compute(structures, forces, virial, virials)[0]
+
+    def enqueue(
+        self,
+        positions: Any,
+        types: Any,
+        cells: Any = None,
+        pbc: Any = None,
+        *,
+        offsets: Any = None,
+        excluded: Any = None,
+        energies: Any = None,
+        atom_energies: Any = None,
+        forces: Any = None,
+        virials: Any = None,
+        atom_virials: Any = None,
+        stream: Any = None,
+    ) -> None:
+        """Put the computation of structures whose arrays are on the GPU on a stream of CUDA, and return at once.
+
+        Arrays are those of torch (on its CUDA device), CuPy or whatever else has ``__cuda_array_interface__``, in C
+        order. Nothing is copied to the host. Results are written to the arrays given for them, when the stream gets
+        there. The call waits only where memory has to grow: in the first call of each size. One that does not wait can
+        be recorded in a CUDA graph. What goes wrong on the GPU leaves NaN in all results, and is reported by
+        :meth:`check`.
+
+        Parameters
+        ----------
+        positions
+            (atoms, 3) float64, in the model's unit of length, of all structures one after the other.
+        types
+            (atoms,) int32
+        cells
+            (structures, 3, 3) float64, lattice vectors as rows.
+        pbc
+            (structures, 3) bool; by default all directions are periodic if there are cells.
+        offsets
+            (structures + 1,) int64: where each structure begins, and the end of the last; not needed for one.
+        excluded
+            (pairs, 2) int32, counted over the whole batch.
+        energies, atom_energies, forces, virials, atom_virials
+            Where results go: float64 of shape (structures,), (atoms,), (atoms, 3), (structures, 3, 3), (atoms, 3, 3).
+        stream
+            A stream of torch or CuPy, or the number of one; by default CUDA's default stream. Arrays must stay until it
+            is done with them.
+
+        Raises
+        ------
+        InvalidArgument
+            A shape that does not fit, an array that is not on the potential's GPU.
+        TypeError
+            What is no array on a GPU, or of another type.
+        Unsupported
+            The potential is not on a GPU, or evaluates priors; or a stream records what was not computed before.
+        """
+        given = _resident.structures(positions, types, cells, pbc, offsets, excluded)
+        wanted = _resident.results(
+            given.atoms,
+            given.structures,
+            energies=energies,
+            atom_energies=atom_energies,
+            forces=forces,
+            virials=virials,
+            atom_virials=atom_virials,
+        )
+        check(lib.fsn_potential_enqueue(self._handle, given, wanted, _resident.handle(stream)))
+
+    def check(self, stream: Any = None) -> None:
+        """Wait for a stream, and raise the first error in what was enqueued since the last check.
+
+        Raises
+        ------
+        InvalidArgument, NumericalError
+            As :meth:`compute`; all results since are NaN.
+        Again
+            The neighbour list had outgrown its memory, of which there will be more: enqueue, and record, the steps
+            since the last check again.
+        """
+        check(lib.fsn_potential_check(self._handle, _resident.handle(stream)))
 
     def compute_batch(
         self,
