@@ -166,8 +166,8 @@ void PairFlashSchNet::coeff(int narg, char **arg)
 /** Stops all processes if a text is not empty on one of them; all of them call it. */
 void PairFlashSchNet::all_or_error(const std::string &text)
 {
-  const int mine = text.empty() ? comm->nprocs : comm->me;
-  int first;
+  // LAMMPS' stand-in for MPI takes no pointers to constants.
+  int mine = text.empty() ? comm->nprocs : comm->me, first;
   MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
   if (first == comm->nprocs) return;
   int length = static_cast<int>(text.size());

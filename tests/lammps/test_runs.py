@@ -54,6 +54,16 @@ def test_nve_has_no_jumps(host: Host, nacl: Path) -> None:
     assert bend[rebuilt].max() < 2 * bend[~rebuilt].max()
 
 
+def test_two_runs_are_the_same_to_the_bit(host: Host, nacl: Path) -> None:
+    """Whichever message comes first: nothing is added up in the order of arrival."""
+    script = setup(host.data(ATOMS, SPECIES), ATOMS) + pair(nacl, "") + "velocity all create 600 4711\n"
+    script += "neigh_modify every 7 delay 0 check no\nfix move all nve\ntimestep 0.001\n"
+    script += "thermo_style custom step pe ke press\nthermo_modify format float %.17g\nthermo 5\nrun 40 post no\n"
+    one, other = (host.run(script, 3).thermo() for _ in range(2))
+    assert len(one) == 9
+    np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize(
     ("box", "commands"),
