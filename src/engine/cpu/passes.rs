@@ -110,8 +110,10 @@ impl<T: CpuReal> CpuEngine<T> {
         size(&mut work.gradient, owned * features);
         for g in &mut work.g {
             size(g, rows * stride);
-            // Ghosts give nothing back here, unless an exchange says what.
-            g[owned * stride..].fill(T::default());
+            // Ghosts that have pairs give nothing back here; what others give comes by an exchange.
+            if run.part.listed > owned {
+                g[owned * stride..].fill(T::default());
+            }
         }
         let (graph, base) = (run.graph, run.part.rows.start);
         let of_kind = |table: &'_ [T], kind: u32, row: &mut [T]| {
