@@ -47,6 +47,10 @@ pub struct Domain<'a> {
     pub types: &'a [i32],
 }
 
+/// Types from here on are looked up one by one, and all if there are no more atoms than [`MANY`].
+const SMALL: i32 = 128;
+const MANY: usize = 1024;
+
 /// Embedding rows of `types`, or which atom's type the model does not know.
 pub(super) fn rows(model: &Model, types: &[i32], atoms: usize, rows: &mut Vec<u32>) -> Result<()> {
     if types.len() != atoms {
@@ -55,9 +59,17 @@ pub(super) fn rows(model: &Model, types: &[i32], atoms: usize, rows: &mut Vec<u3
             types.len()
         )));
     }
+    // Most models' types are small numbers: where there are many, they need no hashing.
+    let small = if atoms > MANY { SMALL } else { 0 };
+    let known: Vec<Option<u32>> = (0..small).map(|kind| model.row(kind)).collect();
+    let row = |kind: i32| match known.get(kind as usize) {
+        Some(&row) => row,
+        None => model.row(kind),
+    };
     rows.clear();
+    rows.reserve(atoms);
     for (atom, &kind) in types.iter().enumerate() {
-        rows.push(model.row(kind).ok_or_else(|| {
+        rows.push(row(kind).ok_or_else(|| {
             Error::invalid(format!(
                 "atom {atom} has type {kind}, which {} does not know",
                 model.name()
