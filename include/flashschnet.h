@@ -594,11 +594,11 @@ enum fsn_status fsn_potential_compute(struct fsn_potential *potential,
 // `stream` is a `cudaStream_t` or `CUstream`, null for the default stream. The call returns before the results are there; the
 // arrays must stay until they are. It waits by itself only where memory has to grow: in the first call with other
 // numbers of atoms, structures or excluded pairs, or after `FSN_AGAIN`. Calls with one potential share its workspace: put
-// them on one stream, or order the streams.
+// them on one stream, or order the streams, and check before other functions compute with it.
 //
 // A call that does not wait can be recorded in a CUDA graph, if the same was computed before without recording. The
 // graph serves with other positions, types, cells and pairs in the same arrays, while the list fits its memory, and until
-// the potential is freed or computes anything of other sizes.
+// the potential is freed or computes anything of other sizes or without some of these arrays.
 //
 // What goes wrong on the GPU (an atom without a known type, positions that are not finite, two atoms at one point, results that
 // are not finite, no room for the list) is kept for `fsn_potential_check`; until then all results are NaN.

@@ -83,7 +83,7 @@ static fsn_potential *make(fsn_model *model, int32_t device) {
 int main(int argc, char **argv) {
     double positions[3 * ATOMS] = {0.0, 0.0, 0.0, 0.96, 0.0, 0.0, -0.24, 0.93, 0.0};
     const double first[3 * ATOMS] = {0.0, 0.0, 0.0, 0.96, 0.0, 0.0, -0.24, 0.93, 0.0};
-    const int32_t types[ATOMS] = {8, 1, 1}, unknown[ATOMS] = {8, 1, 77};
+    const int32_t types[ATOMS] = {8, 1, 1}, unknown[ATOMS] = {8, 1, 77}, swapped[ATOMS] = {1, 8, 1};
     double energy, forces[3 * ATOMS], found_energy, found_forces[3 * ATOMS];
     fsn_structures host = {sizeof host, 1, NULL, ATOMS, positions, types, NULL, NULL, 0, NULL, NULL};
     fsn_structures here = host;
@@ -147,6 +147,15 @@ int main(int argc, char **argv) {
         require(found_energy == energy && memcmp(found_forces, forces, sizeof forces) == 0, "to the same bits");
     }
     require(fsn_potential_check(gpu, stream) == FSN_SUCCESS, "all steps were sound");
+    // The host's arrays and those of the graph have nothing to do with each other.
+    host.types = swapped;
+    for (step = 0; step < 2; step++) {
+        require(fsn_potential_compute(gpu, &host, &want) == FSN_SUCCESS, "other types are computed");
+        found_energy = energy;
+        require(fsn_potential_compute(other, &host, &want) == FSN_SUCCESS && found_energy == energy, "as they are");
+        require(cuda.launch(ready, stream) == 0 && fsn_potential_check(gpu, stream) == FSN_SUCCESS, "beside the graph");
+    }
+    host.types = types;
 
     set(here.types, unknown, sizeof unknown);
     require(cuda.launch(ready, stream) == 0, "the graph runs on");

@@ -24,6 +24,10 @@ pub(super) struct Unlisting {
     structure: Array,
     periodic: Array,
     excluded: Array,
+    /// The same of a host's arrays, and rows of the embedding: apart, since a graph of the host's may write them at any time.
+    resident_structures: Array,
+    resident_structure: Array,
+    resident_types: Array,
     /// Type of each row of the embedding.
     known: Array,
     known_count: usize,
@@ -46,6 +50,9 @@ impl Unlisting {
             structure: array(),
             periodic: array(),
             excluded: array(),
+            resident_structures: array(),
+            resident_structure: array(),
+            resident_types: array(),
             known: array(),
             known_count: known.len(),
             offsets: Vec::new(),
@@ -314,19 +321,16 @@ impl<T: CudaReal> CudaEngine<T> {
                 "a stream records what was computed before without recording, with as many atoms, structures and excluded pairs and the same results, so that all memory is there",
             ));
         }
-        self.unlisting()?.ready = None;
-        let (work, Some(own)) = (&mut self.work, &mut self.unlisting) else {
-            return Err(Error::Internal("no neighbour lists".into()));
-        };
-        // What was brought from a host is there no longer.
-        own.offsets.clear();
-        work.kinds.clear();
+        let own = self.unlisting()?;
+        own.ready = None;
         arrays.host = Host {
             known: own.known.address(),
             known_count: own.known_count as u32,
-            own_structures: own.structures.reserve::<u32>(problem.structures + 1)?,
-            own_structure: own.structure.reserve::<u32>(problem.atoms)?,
-            own_types: work.types.reserve::<u32>(problem.atoms)?,
+            own_structures: own
+                .resident_structures
+                .reserve::<u32>(problem.structures + 1)?,
+            own_structure: own.resident_structure.reserve::<u32>(problem.atoms)?,
+            own_types: own.resident_types.reserve::<u32>(problem.atoms)?,
             ..arrays.host
         };
         (arrays.structures, arrays.structure) =
