@@ -144,6 +144,16 @@ def test_compute(potential, arguments, text):
     assert said(InvalidArgument, potential.compute, *arguments) == invalid(text, potential.model)
 
 
+@pytest.mark.parametrize("kind", [0, 7, 127, 128, -1, 2**31 - 1])
+def test_an_unknown_type_among_many(potential: flashschnet.Potential, kind: int):
+    positions = 50 * np.random.default_rng(0).random((2000, 3))
+    with pytest.raises(flashschnet.InvalidArgument) as caught:
+        potential.compute(positions, [1, 8] * 999 + [1, kind])
+    assert (
+        str(caught.value) == f"invalid argument: atom 1999 has type {kind}, which {potential.model.name} does not know"
+    )
+
+
 @pytest.mark.parametrize(("arguments", "text"), named(KINDS))
 def test_kinds(potential, arguments, text):
     assert said(TypeError, potential.compute, *arguments) == text
