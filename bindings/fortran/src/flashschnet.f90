@@ -14,8 +14,8 @@
 !> can fail has `stat` and `errmsg`; without `stat`, an error writes the library's text and stops the program. Results
 !> are written only if a call succeeds.
 module flashschnet
-   use flashschnet_c, only: fsn_abi_version, fsn_callback_error, fsn_device_error, fsn_internal_error, fsn_invalid_argument, &
-      fsn_io_error, fsn_model_error, fsn_numerical_error, fsn_out_of_memory, fsn_success, fsn_unsupported
+   use flashschnet_c, only: fsn_abi_version, fsn_again, fsn_callback_error, fsn_device_error, fsn_internal_error, &
+      fsn_invalid_argument, fsn_io_error, fsn_model_error, fsn_numerical_error, fsn_out_of_memory, fsn_success, fsn_unsupported
    use flashschnet_errors, only: fsn_version => library_version
    use flashschnet_exchange, only: fsn_exchange
    use flashschnet_model, only: fsn_model, fsn_model_info, fsn_prior, fsn_type
@@ -25,7 +25,7 @@ module flashschnet
    use flashschnet_topology, only: fsn_terms
    implicit none
    private
-   public :: fsn_abi_version, fsn_callback_error, fsn_device_error, fsn_exchange, fsn_exchanges, fsn_internal_error, &
+   public :: fsn_abi_version, fsn_again, fsn_callback_error, fsn_device_error, fsn_exchange, fsn_exchanges, fsn_internal_error, &
       fsn_invalid_argument, fsn_io_error, fsn_model, fsn_model_error, fsn_model_info, fsn_neighbor_list, &
       fsn_numerical_error, fsn_out_of_memory, fsn_potential, fsn_potential_info, fsn_prior, fsn_simulation, fsn_success, &
       fsn_terms, fsn_type, fsn_unsupported, fsn_version

@@ -8,7 +8,7 @@ module flashschnet_c
    integer(c_int), parameter :: &
       fsn_success = 0, fsn_invalid_argument = 1, fsn_io_error = 2, fsn_model_error = 3, fsn_unsupported = 4, &
       fsn_out_of_memory = 5, fsn_numerical_error = 6, fsn_callback_error = 7, fsn_device_error = 8, &
-      fsn_internal_error = 255
+      fsn_again = 9, fsn_internal_error = 255
 
    type, bind(c) :: fsn_model_info
       integer(c_size_t) :: size = 0
