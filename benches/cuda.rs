@@ -19,7 +19,7 @@ use flashschnet::engine::cuda::{
     self, Batch, CudaEngine, CudaReal, Device, Filters, Gpu, Kernel, Launch, Limits, Tuning,
 };
 use flashschnet::engine::{OnDevice, Resident, ResidentResults, Wanted, network};
-use flashschnet::filter::Tables;
+use flashschnet::filter::{HalfTables, Tables};
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential, Structures};
 
@@ -27,7 +27,7 @@ const BEADS: usize = 269;
 const CALLS: usize = 30;
 /// What tables are made to in src/potential/choice.rs.
 const SINGLE: f64 = 5e-7;
-const HALF: f64 = 3e-5;
+const HALF: f64 = 1e-5;
 const FORCES: Wanted = Wanted {
     forces: true,
     virials: false,
@@ -197,8 +197,9 @@ impl Case {
             self.compute(&mut parts);
         }
         let intervals = match filters {
-            Filters::Exact => 0,
-            Filters::Table(tables) | Filters::Half(tables) => tables.spacing().intervals(),
+            Filters::Exact | Filters::HalfExact => 0,
+            Filters::Table(tables) => tables.spacing().intervals(),
+            Filters::Half(tables) => tables.spacing().intervals(),
         };
         let mut text = String::new();
         let mut kernels = 0.0;
@@ -395,7 +396,7 @@ fn main() {
     resident(&one, "single table", &tables);
     resident(&many, "single table", &tables);
     one.measure("single table", Filters::Table(&tables), |_| ());
-    let coarse = many.tables(HALF);
+    let coarse = HalfTables::new(network(&model).expect("a network"), &many.tables(HALF));
     many.measure("half table", Filters::Half(&coarse), |_| ());
     one.measure("half table", Filters::Half(&coarse), |_| ());
     if rest.iter().any(|word| word == "variants") {

@@ -21,19 +21,15 @@ __device__ __forceinline__ void store(Real* to, const Pack<N>& pack)
     *reinterpret_cast<Pack<N>*>(to) = pack;
 }
 
-#ifdef __CUDACC__
-/// A float16 as a number.
-__device__ __forceinline__ float from_half(unsigned short bits)
+/// An integer of 16 bits that is stored 2¹⁵ higher, as a number: its bits become the last of 2²³ + ..., whose unit is 1.
+__device__ __forceinline__ float from_stored(unsigned short bits)
 {
-    float value;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
-    return value;
+    return __uint_as_float(0x4b000000u | bits) - 8421376.0f;
 }
-#endif
 
-/// N numbers of a table.
+/// N numbers of a table, times `factor` where they have 16 bits.
 template <int N>
-__device__ __forceinline__ Pack<N> load_stored(const Stored* from)
+__device__ __forceinline__ Pack<N> load_stored(const Stored* from, [[maybe_unused]] Real factor)
 {
     if constexpr (HALF) {
         struct alignas(N * sizeof(Stored)) Halves {
@@ -43,7 +39,7 @@ __device__ __forceinline__ Pack<N> load_stored(const Stored* from)
         Pack<N> pack;
 #pragma unroll
         for (int k = 0; k < N; ++k) {
-            pack.v[k] = from_half(halves.v[k]);
+            pack.v[k] = from_stored(halves.v[k]) * factor;
         }
         return pack;
     } else {
@@ -94,8 +90,10 @@ struct System {
     const unsigned* owners;
     const Real* weights;
     const Stored* tables;
-    /// What the numbers of tables are to be multiplied by: FILTER_STRIDE a block; null unless they have 16 bits.
+    /// What the numbers of tables are to be multiplied by where they have 16 bits: FILTER_STRIDE a block, by channel, and
+    /// ORDER an interval and block, by power; null otherwise.
     const Real* scales;
+    const Real* factors;
     const double* basis;
     /// Energy of each type.
     const double* references;

@@ -73,15 +73,34 @@ __device__ __forceinline__ Pack<N> add_parts(Pack<N> sum, const Place& place, Re
     return sum;
 }
 
+/// A block's table, from a lane's first channel on.
+struct Table {
+    const Stored* numbers;
+    /// By interval and power.
+    const Real* factors;
+
+    __device__ __forceinline__ Table(const System& s, int block, int channel)
+    {
+        const unsigned long long distinct = SHARED_BLOCKS ? 0 : block;
+        numbers = s.tables + distinct * (INTERVALS * ORDER * FILTER_STRIDE) + channel;
+        factors = s.factors + distinct * (INTERVALS * ORDER);
+    }
+};
+
 /// The polynomials of this lane's channels in one interval.
 struct Polynomials {
     Channels c[ORDER];
 
-    __device__ __forceinline__ void load_from(const Stored* table, int interval)
+    __device__ __forceinline__ void load_from(const Table& table, int interval)
     {
 #pragma unroll
         for (int power = 0; power < ORDER; ++power) {
-            c[power] = load_stored<LANE_CHANNELS>(table + (interval * ORDER + power) * FILTER_STRIDE);
+            const int row = interval * ORDER + power;
+            Real factor = 1;
+            if constexpr (HALF) {
+                factor = table.factors[row];
+            }
+            c[power] = load_stored<LANE_CHANNELS>(table.numbers + row * FILTER_STRIDE, factor);
         }
     }
 
@@ -108,12 +127,6 @@ struct Polynomials {
     }
 };
 
-__device__ __forceinline__ const Stored* block_table(const System& s, int block, int channel)
-{
-    const unsigned long long distinct = SHARED_BLOCKS ? 0 : block;
-    return s.tables + distinct * (INTERVALS * ORDER * FILTER_STRIDE) + channel;
-}
-
 /// Numbers of a lane's channels times the tables' scales.
 __device__ __forceinline__ Channels table_scaled(const System& s, int block, int channel, Channels numbers)
 {
@@ -138,7 +151,7 @@ KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
     __shared__ Edge staged[ROW_THREADS];
     SHARED(Real, memory);
     const Place place(s, s.owned);
-    const Stored* table = block_table(s, block, place.some_channel());
+    const Table table(s, block, place.some_channel());
     const Real* y = block_y(s, block) + place.some_channel();
     const Edge* edges = s.edges + place.first;
     const Edge* group = staged + threadIdx.x / GROUP * GROUP;
@@ -201,7 +214,7 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
     __shared__ Arm staged_arms[ROW_THREADS];
     SHARED(Real, memory);
     const Place place(s, s.rows);
-    const Stored* table = block_table(s, block, place.some_channel());
+    const Table table(s, block, place.some_channel());
     const Real* y = block_y(s, block) + place.some_channel();
     const Real* g = s.g + place.some_channel();
     const Edge* edges = s.edges + place.first;

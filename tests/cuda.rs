@@ -7,7 +7,7 @@ mod common;
 #[path = "common/emulator.rs"]
 mod emulator;
 
-use common::cuda_checks::{Source, corners, exact, failures, ghosts, many_atoms, tables};
+use common::cuda_checks::{Source, corners, exact, failures, ghosts, many_atoms, same_filters};
 use common::{list_checks, resident_checks};
 use emulator::Emulator;
 use flashschnet::engine::cuda::Device;
@@ -22,7 +22,7 @@ fn device(seed: u64) -> Box<dyn Device> {
 fn double_is_the_reference_to_rounding() {
     assert!(exact::<f64>(0..5, device).iter().all(|&d| d < 1e-10));
     assert!(
-        tables::<f64>(Source::Table, 8..11, device)
+        same_filters::<f64>(Source::Table, 8..11, device)
             .iter()
             .all(|&d| d < 1e-10)
     );
@@ -33,17 +33,19 @@ fn double_is_the_reference_to_rounding() {
 fn single_keeps_single_precision() {
     assert!(exact::<f32>(13..14, device).iter().all(|&d| d < 1e-4));
     assert!(
-        tables::<f32>(Source::Table, 15..17, device)
+        same_filters::<f32>(Source::Table, 15..17, device)
             .iter()
             .all(|&d| d < 1e-4)
     );
 }
 
-/// Tables in 16 bits.
+/// Rounded by the CPU engine's rule, so that they differ by float32 alone.
 #[test]
-fn half_keeps_half_precision() {
-    let deviations = tables::<f32>(Source::Half, 18..21, device);
-    assert!(deviations.iter().all(|&d| d < 5e-3), "{deviations:?}");
+fn half_rounds_as_the_processor_does() {
+    for (source, seeds) in [(Source::Half, 18..21), (Source::HalfExact, 22..23)] {
+        let deviations = same_filters::<f32>(source, seeds, device);
+        assert!(deviations.iter().all(|&d| d < 1e-4), "{deviations:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::thread;
 use common::cuda_model::usual_model;
 use flashschnet::engine::cuda::{Filters, Limits, compile, neighbor_program, programs};
 use flashschnet::engine::network;
-use flashschnet::filter::Tables;
+use flashschnet::filter::{HalfTables, Tables};
 
 const ARCHITECTURES: [(u32, u32); 7] = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
 /// Turing's, the least of them.
@@ -31,6 +31,7 @@ fn all_programs() -> Vec<(&'static str, String)> {
         Tables::<f32>::build(network, TOLERANCE),
         Tables::<f64>::build(network, TOLERANCE),
     );
+    let half = HalfTables::new(network, &single);
     let mut all = Vec::new();
     let mut add = |name, sources: flashschnet::Result<Vec<String>>| {
         all.extend(
@@ -46,7 +47,7 @@ fn all_programs() -> Vec<(&'static str, String)> {
     );
     add(
         "half table",
-        programs(network, Filters::Half(&single), LIMITS),
+        programs(network, Filters::Half(&half), LIMITS),
     );
     add(
         "single exact",

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::options::{Device, Filters, Options, Precision, PriorUse};
 use super::terms::NoNetwork;
+use crate::Result;
 use crate::engine::cpu::{self, CpuEngine, CpuReal};
 use crate::engine::cuda::{self, CudaEngine, CudaReal, Gpu};
 use crate::engine::{Engine, network};
 use crate::filter::{HalfTables, Tables, half};
 use crate::model::{Model, Network};
-use crate::{Error, Result};
 
 /// Error of tables, see [`Tables::bound`], that is less than float32 arithmetic makes itself.
 const SINGLE_TOLERANCE: f64 = 5e-7;
@@ -81,7 +81,7 @@ fn on_gpu(model: &Arc<Model>, options: Options) -> Result<Choice> {
     match options.precision {
         Precision::Double => cuda::<f64>(model, options, DOUBLE_TOLERANCE),
         Precision::Single => cuda::<f32>(model, options, SINGLE_TOLERANCE),
-        Precision::Half => cuda::<f32>(model, options, HALF_TOLERANCE),
+        Precision::Half => half_on_gpu(model, options),
     }
 }
 
@@ -100,12 +100,7 @@ fn cpu<T: CpuReal>(model: &Arc<Model>, mut options: Options, tolerance: f64) -> 
 /// The CPU engine in float32, with tables and weights in 16 bits.
 fn half_on_cpu(model: &Arc<Model>, mut options: Options) -> Result<Choice> {
     let network = network(model)?;
-    let (tables, notes) = tables::<f32>(network, options, HALF_TOLERANCE);
-    let tables = tables.map(|tables| HalfTables::new(network, &tables));
-    let info = tables.as_ref().map(|tables| TableInfo {
-        intervals: tables.spacing().intervals(),
-        bound: tables.bound(),
-    });
+    let (tables, info, notes) = half_tables(network, options);
     let filters = tables.map_or_else(
         || cpu::Filters::exact(&half::rounded(network)),
         cpu::Filters::Half,
@@ -119,29 +114,57 @@ fn half_on_cpu(model: &Arc<Model>, mut options: Options) -> Result<Choice> {
 /// The CUDA engine, on the GPU of this process.
 fn cuda<T: CudaReal + CpuReal>(
     model: &Arc<Model>,
-    mut options: Options,
+    options: Options,
     tolerance: f64,
 ) -> Result<Choice> {
     let network = network(model)?;
-    let gpu = Box::new(Gpu::new()?);
+    let gpu = Gpu::new()?;
     let (tables, notes) = tables::<T>(network, options, tolerance);
     let info = tables.as_ref().map(TableInfo::of);
+    let filters = tables
+        .as_ref()
+        .map_or(cuda::Filters::Exact, cuda::Filters::Table);
+    with_gpu(model, options, (gpu, filters), info, notes)
+}
+
+/// The same in float32, with tables and weights in 16 bits.
+fn half_on_gpu(model: &Arc<Model>, options: Options) -> Result<Choice> {
+    let network = network(model)?;
+    let gpu = Gpu::new()?;
+    let (tables, info, notes) = half_tables(network, options);
+    let filters = tables
+        .as_ref()
+        .map_or(cuda::Filters::HalfExact, cuda::Filters::Half);
+    with_gpu(model, options, (gpu, filters), info, notes)
+}
+
+fn with_gpu<T: CudaReal>(
+    model: &Arc<Model>,
+    mut options: Options,
+    (gpu, filters): (Gpu, cuda::Filters<T>),
+    info: Option<TableInfo>,
+    notes: Vec<String>,
+) -> Result<Choice> {
     // The engine has one; priors are computed here.
     let priors = options.priors == PriorUse::On && !model.priors().is_empty();
     let threads = if priors { default_threads() } else { 1 };
     options.threads = Some(options.threads.unwrap_or(threads));
-    let filters = match (&tables, options.precision) {
-        (Some(tables), Precision::Half) => cuda::Filters::Half(tables),
-        (Some(tables), _) => cuda::Filters::Table(tables),
-        (None, Precision::Half) => {
-            return Err(Error::unsupported(
-                "precision half: the filters of this model cannot be tabulated well enough, or are asked to be exact; use single",
-            ));
-        }
-        (None, _) => cuda::Filters::Exact,
-    };
-    let engine = Box::new(CudaEngine::new(model.clone(), filters, gpu)?);
+    let engine = Box::new(CudaEngine::new(model.clone(), filters, Box::new(gpu))?);
     Ok(Choice::made(engine, Device::Cuda, options, info, notes))
+}
+
+/// Tables in 16 bits, what they are, and as [`tables`].
+fn half_tables(
+    network: &Network,
+    options: Options,
+) -> (Option<HalfTables<f32>>, Option<TableInfo>, Vec<String>) {
+    let (tables, notes) = tables::<f32>(network, options, HALF_TOLERANCE);
+    let tables = tables.map(|tables| HalfTables::new(network, &tables));
+    let info = tables.as_ref().map(|tables| TableInfo {
+        intervals: tables.spacing().intervals(),
+        bound: tables.bound(),
+    });
+    (tables, info, notes)
 }
 
 /// Tables where they are asked for or keep to `tolerance`; and what there is to say if `auto` does not take them for that.

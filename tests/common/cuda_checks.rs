@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use fastrand::Rng;
+use flashschnet::engine::cpu::{CpuEngine, Filters as CpuFilters};
 use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Filters};
 use flashschnet::engine::reference::ReferenceEngine;
 use flashschnet::engine::{Engine, Exchange, Graph, Owners, Results, Rows, Wanted};
-use flashschnet::filter::Tables;
+use flashschnet::filter::{HalfTables, Tables, half};
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential};
 
@@ -38,6 +39,7 @@ pub enum Source {
     Exact,
     Table,
     Half,
+    HalfExact,
 }
 
 /// Coarse: the tables' own error is the CPU engine's business.
@@ -53,7 +55,11 @@ pub fn cuda<T: CudaReal>(
     match source {
         Source::Exact => CudaEngine::new(model.clone(), Filters::Exact, device),
         Source::Table => CudaEngine::new(model.clone(), Filters::Table(&tables()), device),
-        Source::Half => CudaEngine::new(model.clone(), Filters::Half(&tables()), device),
+        Source::Half => {
+            let tables = HalfTables::new(network, &tables());
+            CudaEngine::new(model.clone(), Filters::Half(&tables), device)
+        }
+        Source::HalfExact => CudaEngine::new(model.clone(), Filters::HalfExact, device),
     }
     .expect("an engine")
 }
@@ -120,20 +126,16 @@ pub fn exact<T: CudaReal>(seeds: std::ops::Range<u64>, device: MakeDevice) -> Ve
     deviations
 }
 
-/// Tables against the CPU engine with the same tables, and bits from call to call.
-pub fn tables<T: CudaReal + flashschnet::engine::cpu::CpuReal>(
+/// Any source of filters against the CPU engine with the same in float64, and bits from call to call.
+pub fn same_filters<T: CudaReal>(
     source: Source,
     seeds: std::ops::Range<u64>,
     device: MakeDevice,
 ) -> Vec<f64> {
-    use flashschnet::engine::cpu::{CpuEngine, Filters as CpuFilters};
     let mut deviations: Vec<f64> = seeds
         .map(|seed| {
             let (model, systems) = batch(seed);
-            let network = flashschnet::engine::network(&model.model).expect("a network");
-            let tables = Tables::<f64>::build(network, TOLERANCE);
-            let engine = CpuEngine::new(model.model.clone(), CpuFilters::Table(tables), 1);
-            let engine = engine.expect("an engine");
+            let engine = on_processor(&model.model, source);
             let expected = compute_batch(&mut potential(&model.model, engine), &systems);
             let mut found = potential(&model.model, cuda::<T>(&model.model, source, device(seed)));
             let first = compute_batch(&mut found, &systems);
@@ -145,6 +147,25 @@ pub fn tables<T: CudaReal + flashschnet::engine::cpu::CpuReal>(
         .collect();
     deviations.sort_by(f64::total_cmp);
     deviations
+}
+
+/// The CPU engine in float64, with the same rounding of tables and weights.
+fn on_processor(model: &Arc<Model>, source: Source) -> CpuEngine<f64> {
+    let network = flashschnet::engine::network(model).expect("a network");
+    let tables = || Tables::<f64>::build(network, TOLERANCE);
+    match source {
+        Source::Exact => CpuEngine::new(model.clone(), CpuFilters::exact(network), 1),
+        Source::Table => CpuEngine::new(model.clone(), CpuFilters::Table(tables()), 1),
+        Source::Half => {
+            let tables = HalfTables::new(network, &tables());
+            CpuEngine::half(model.clone(), CpuFilters::Half(tables), 1)
+        }
+        Source::HalfExact => {
+            let filters = CpuFilters::exact(&half::rounded(network));
+            CpuEngine::half(model.clone(), filters, 1)
+        }
+    }
+    .expect("an engine")
 }
 
 /// An exchange within one process: rows are copies of its own.

@@ -197,14 +197,11 @@ unsigned __match_any_sync(unsigned, T value)
     });
 }
 
-/// A float16 as a number.
-static inline float from_half(unsigned short bits)
+static inline float __uint_as_float(unsigned bits)
 {
-    const int exponent = bits >> 10 & 31;
-    const int fraction = bits & 1023;
-    const float size = exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
-                                     : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
-    return bits & 0x8000 ? -size : size;
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
 }
 
 static inline int __popc(unsigned value) { return __builtin_popcount(value); }

@@ -10,7 +10,6 @@ mod compiler;
 mod device;
 mod driver;
 mod finder;
-mod half;
 mod list_system;
 mod lists;
 mod passes;
@@ -38,7 +37,8 @@ use self::unlisted::Unlisting;
 use self::weights::{Padding, pack};
 use super::{Engine, Exchange, Graph, OnDevice, Results, Rows, Wanted};
 use crate::Result;
-use crate::filter::{Spacing, Tables};
+use crate::filter::half::rounded;
+use crate::filter::{HalfTables, Spacing, Tables};
 use crate::model::{Model, Network};
 use crate::simd::Real;
 
@@ -109,6 +109,7 @@ struct Workspace {
     weights: Array,
     tables: Array,
     scales: Array,
+    factors: Array,
     basis: Array,
     references: Array,
     lists: Lists,
@@ -135,6 +136,7 @@ impl Workspace {
             weights: array(),
             tables: array(),
             scales: array(),
+            factors: array(),
             basis: array(),
             references: array(),
             lists: Lists::new(device),
@@ -194,19 +196,20 @@ impl<T: CudaReal> CudaEngine<T> {
         work.references.set(&network.reference_energies)?;
         let blocks = 0..network.blocks.len();
         match filters {
-            Filters::Exact => {}
+            Filters::Exact | Filters::HalfExact => {}
             Filters::Table(tables) => {
                 let all = blocks.flat_map(|block| tables.block(block).iter().copied());
                 work.tables.set(&all.collect::<Vec<T>>())?;
             }
             Filters::Half(tables) => {
-                let (mut halves, mut scales) = (Vec::new(), Vec::new());
-                for block in blocks {
-                    let table = tables.block(block);
-                    half::quantise(table, recipe.widths.filters, &mut halves, &mut scales);
-                }
-                work.tables.set(&halves)?;
-                work.scales.set(&scales)?;
+                let all = || blocks.clone().map(|block| tables.block(block));
+                let numbers = all().flat_map(|table| table.numbers.iter());
+                work.tables
+                    .set(&numbers.map(|&n| raised(n)).collect::<Vec<u16>>())?;
+                let scales = all().flat_map(|table| table.scales.iter().copied());
+                work.scales.set(&scales.collect::<Vec<T>>())?;
+                let factors = all().flat_map(|table| table.factors.iter().copied());
+                work.factors.set(&factors.collect::<Vec<T>>())?;
             }
         }
         let mut engine = Self {
@@ -269,11 +272,15 @@ impl Recipe {
     ) -> (Self, Vec<f64>) {
         let widths = Widths::new(network, size_of::<T>());
         let (spacing, stored) = match filters {
-            Filters::Exact => (None, T::NAME),
+            Filters::Exact | Filters::HalfExact => (None, T::NAME),
             Filters::Table(tables) => (Some(*tables.spacing()), T::NAME),
             Filters::Half(tables) => (Some(*tables.spacing()), "unsigned short"),
         };
-        let packed = pack(network, Padding(widths.pad));
+        let pad = Padding(widths.pad);
+        let packed = match filters {
+            Filters::Half(_) | Filters::HalfExact => pack(&rounded(network), pad),
+            Filters::Exact | Filters::Table(_) => pack(network, pad),
+        };
         let recipe = Self {
             stored,
             spacing,
@@ -301,15 +308,22 @@ impl Recipe {
     }
 }
 
+/// An integer as kernels read it, without a sign.
+fn raised(number: i16) -> u16 {
+    number.cast_unsigned() ^ 0x8000
+}
+
 /// How the filters of a network are evaluated.
 #[derive(Debug, Clone, Copy)]
 pub enum Filters<'a, T> {
     /// By the filter networks.
     Exact,
+    /// By the filter networks, with the weights of all layers rounded to 16 bits.
+    HalfExact,
     /// From tables.
     Table(&'a Tables<T>),
-    /// From tables whose numbers are rounded to 16 bits, with a scale for each channel.
-    Half(&'a Tables<T>),
+    /// From tables in 16 bits; the weights of layers are rounded to as many.
+    Half(&'a HalfTables<T>),
 }
 
 /// The programs of a potential as [`Device::load`] gets them, for tests of the kernels on other architectures than the one at

@@ -200,6 +200,7 @@ impl<T: CudaReal> CudaEngine<T> {
             weights: work.weights.address(),
             tables: work.tables.address(),
             scales: work.scales.address(),
+            factors: work.factors.address(),
             basis: work.basis.address(),
             references: work.references.address(),
             counts: work.counts.reserve::<u32>(rows)?,
