@@ -18,7 +18,7 @@ use flashschnet::Result;
 use flashschnet::engine::cuda::{
     self, Batch, CudaEngine, CudaReal, Device, Filters, Gpu, Kernel, Launch, Limits, Tuning,
 };
-use flashschnet::engine::{OnDevice, Resident, ResidentResults, Wanted, network};
+use flashschnet::engine::{OnDevice, Resident, ResidentResults, Results, Wanted, network};
 use flashschnet::filter::{HalfTables, Tables};
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential, Structures};
@@ -142,6 +142,8 @@ impl Device for Timed {
 
 /// Structures to compute.
 struct Case {
+    /// Forces of the first structure, in float64 with exact filters; none for structures that are too large for that.
+    expected: Vec<[f64; 3]>,
     name: String,
     model: Arc<Model>,
     positions: Vec<[f64; 3]>,
@@ -151,7 +153,45 @@ struct Case {
 }
 
 impl Case {
+    /// Milliseconds of a call.
     fn compute(&self, potential: &mut Potential) -> f64 {
+        let begun = Instant::now();
+        self.call(potential);
+        begun.elapsed().as_secs_f64() * 1e3
+    }
+
+    /// Forces of the first structure.
+    fn forces(&self, potential: &mut Potential) -> Vec<[f64; 3]> {
+        self.call(potential).forces[..self.offsets[1]].to_vec()
+    }
+
+    /// The same in float64 with exact filters.
+    fn exact_forces(&self) -> Vec<[f64; 3]> {
+        let gpu = Box::new(Gpu::new().expect("a GPU"));
+        let engine = CudaEngine::<f64>::new(self.model.clone(), Filters::Exact, gpu);
+        let engine = Box::new(engine.expect("an engine"));
+        let potential = Potential::with_engine(self.model.clone(), engine, Options::default());
+        self.forces(&mut potential.expect("a potential"))
+    }
+
+    /// ‖F − F₀‖ / ‖F₀‖ of the first structure, and whether a hundred calls give the same; nothing without F₀.
+    fn checked(&self, potential: &mut Potential) -> String {
+        if self.expected.is_empty() {
+            return String::new();
+        }
+        let norm = |numbers: Vec<f64>| numbers.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let found = self.forces(potential);
+        let pairs = found
+            .as_flattened()
+            .iter()
+            .zip(self.expected.as_flattened());
+        let error =
+            norm(pairs.map(|(a, b)| a - b).collect()) / norm(self.expected.as_flattened().to_vec());
+        let same = (0..100).all(|_| self.forces(potential) == found);
+        format!(", \"force_error\": {error:.1e}, \"same_bits\": {same}")
+    }
+
+    fn call<'a>(&self, potential: &'a mut Potential) -> &'a Results {
         let count = self.offsets.len() - 1;
         let cells = self.cell.map_or(Vec::new(), |cell| vec![cell; count]);
         let periodic = vec![[self.cell.is_some(); 3]; count];
@@ -164,9 +204,7 @@ impl Case {
             excluded: None,
             topologies: None,
         };
-        let begun = Instant::now();
-        potential.compute(&structures, FORCES).expect("results");
-        begun.elapsed().as_secs_f64() * 1e3
+        potential.compute(&structures, FORCES).expect("results")
     }
 
     fn tables(&self, tolerance: f64) -> Tables<f32> {
@@ -187,6 +225,7 @@ impl Case {
         let mut calls: Vec<f64> = (0..CALLS).map(|_| self.compute(&mut whole)).collect();
         calls.sort_by(f64::total_cmp);
         let used = before.saturating_sub(free(&Gpu::new().expect("a GPU")));
+        let checked = self.checked(&mut whole);
         drop(whole);
         let times = Times::default();
         let mut parts = potential(Some(times.clone())).expect("a potential");
@@ -212,7 +251,7 @@ impl Case {
         }
         println!(
             "{{\"case\": \"{}\", \"what\": \"{what}\", \"intervals\": {}, \"first_ms\": {first:.2}, \"call_ms\": {:.4}, \
-             \"least_ms\": {:.4}, \"most_ms\": {:.4}, \"megabytes\": {}, \"kernels_ms\": {kernels:.4}{text}}}",
+             \"least_ms\": {:.4}, \"most_ms\": {:.4}, \"megabytes\": {}, \"kernels_ms\": {kernels:.4}{text}{checked}}}",
             self.name,
             intervals,
             calls[CALLS / 2],
@@ -323,6 +362,7 @@ fn replicas(model: &Arc<Model>, positions: &[[f64; 3]], count: usize) -> Case {
         })
         .collect();
     Case {
+        expected: Vec::new(),
         name: format!("cg269 x {count}"),
         model: model.clone(),
         positions: all,
@@ -356,6 +396,7 @@ fn crystal(side: usize) -> Case {
     }
     let edge = side as f64 * spacing;
     Case {
+        expected: Vec::new(),
         name: format!("periodic {}", positions.len()),
         types: (0..positions.len()).map(|at| 1 + (at % 2) as i32).collect(),
         offsets: vec![0, positions.len()],
@@ -387,10 +428,12 @@ fn main() {
         .map(|bytes| f64::from_le_bytes(*bytes))
         .collect();
     let positions = numbers.as_chunks::<3>().0;
-    let (one, many) = (
+    let (mut one, mut many) = (
         replicas(&model, positions, 1),
         replicas(&model, positions, 64),
     );
+    one.expected = one.exact_forces();
+    many.expected.clone_from(&one.expected);
     let tables = many.tables(SINGLE);
     many.measure("single table", Filters::Table(&tables), |_| ());
     resident(&one, "single table", &tables);
@@ -426,8 +469,10 @@ fn main() {
             one.measure(what, Filters::Table(&tables), *adjust);
         }
     }
-    many.measure::<f32>("single exact", Filters::Exact, |_| ());
-    one.measure::<f32>("single exact", Filters::Exact, |_| ());
+    for case in [&many, &one] {
+        case.measure::<f32>("single exact", Filters::Exact, |_| ());
+        case.measure::<f32>("half exact", Filters::HalfExact, |_| ());
+    }
     for side in [46, 100] {
         if side < 50 || rest.iter().any(|word| word == "large") {
             let case = crystal(side);

@@ -21,6 +21,25 @@ __device__ __forceinline__ void store(Real* to, const Pack<N>& pack)
     *reinterpret_cast<Pack<N>*>(to) = pack;
 }
 
+/// An address of global memory that is kept, and not computed again from its parts wherever it is used.
+template <class T>
+__device__ __forceinline__ const T* kept(const T* address)
+{
+#ifdef __CUDACC__
+    asm("" : "+l"(address));
+    __builtin_assume(__isGlobal(address));
+#endif
+    return address;
+}
+
+/// Row `number` of a matrix whose rows are STRIDE apart.
+template <int STRIDE, class T>
+__device__ __forceinline__ const T* row_of(const T* matrix, unsigned number)
+{
+    return reinterpret_cast<const T*>(
+        reinterpret_cast<const char*>(matrix) + number * static_cast<unsigned long long>(STRIDE * sizeof(T)));
+}
+
 /// An integer of 16 bits that is stored 2¹⁵ higher, as a number: its bits become the last of 2²³ + ..., whose unit is 1.
 __device__ __forceinline__ float from_stored(unsigned short bits)
 {
@@ -52,7 +71,7 @@ struct alignas(16) Edge {
     /// Row of the other atom's features.
     unsigned other;
     /// Interval of the table.
-    int interval;
+    unsigned interval;
     /// Position in the interval; the distance where filters are evaluated exactly.
     Real t;
 };
@@ -91,9 +110,12 @@ struct System {
     const Real* weights;
     const Stored* tables;
     /// What the numbers of tables are to be multiplied by where they have 16 bits: FILTER_STRIDE a block, by channel, and
-    /// ORDER an interval and block, by power; null otherwise.
+    /// ORDER an interval and block, by power. With filter networks on tensor cores, what undoes the scale of a layer's weights: two
+    /// a block.
     const Real* scales;
     const Real* factors;
+    /// Weights of filter networks for tensor cores: a lane's parts of 16 × 16 of them at once.
+    const uint4* fragments;
     const double* basis;
     /// Energy of each type.
     const double* references;

@@ -1,8 +1,16 @@
 // Distances, once a step: the candidates within the cutoff, and what all blocks need of their geometry.
 
-/// Where a distance lies in the tables: interval and position in one number, and its derivative.
+/// Where a distance lies in the tables: interval and position in one number, and its derivative. Without tables the
+/// position is the distance, and intervals only bring like distances together.
 __device__ __forceinline__ void place(double r, int& interval, double& t, double& rate)
 {
+    if constexpr (!TABLE) {
+        interval = static_cast<int>(r * (BINS / CUTOFF));
+        interval = interval < BINS ? interval : BINS - 1;
+        t = r;
+        rate = 1.0;
+        return;
+    }
     double x = SPACING_LINEAR * r;
     rate = SPACING_LINEAR;
     if constexpr (SPACING_DECAYING > 0) {
@@ -62,11 +70,9 @@ KERNEL(geometry, GEOMETRY_THREADS, 1)
             const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
             if (r2 < CUTOFF * CUTOFF) {
                 int interval = 0;
-                if constexpr (TABLE) {
-                    double t;
-                    double rate;
-                    place(sqrt(r2), interval, t, rate);
-                }
+                double t;
+                double rate;
+                place(sqrt(r2), interval, t, rate);
                 atomicAdd(&bins[interval >> BIN_SHIFT], 1u);
             }
         }
@@ -101,11 +107,8 @@ KERNEL(geometry, GEOMETRY_THREADS, 1)
             const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
             within = r2 < CUTOFF * CUTOFF;
             r = sqrt(r2);
-            t = r;
-            if constexpr (TABLE) {
-                if (within) {
-                    place(r, interval, t, rate);
-                }
+            if (within) {
+                place(r, interval, t, rate);
             }
         }
         // Lanes of one bin take its next places in their order.
@@ -121,7 +124,7 @@ KERNEL(geometry, GEOMETRY_THREADS, 1)
             const double scale = rate / r;
             Edge edge;
             edge.other = s.owners != nullptr ? s.owners[other] : other;
-            edge.interval = interval;
+            edge.interval = static_cast<unsigned>(interval);
             edge.t = static_cast<Real>(t);
             s.edges[to] = edge;
             Arm arm;

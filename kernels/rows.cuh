@@ -26,6 +26,36 @@ struct Pull {
         }
     }
 
+    /// Adds up what the same lanes of COUNT warps side by side have, in their order, to the first of them. All threads of
+    /// the block take part.
+    template <int COUNT>
+    __device__ __forceinline__ void gather()
+    {
+        if constexpr (COUNT > 1) {
+            SHARED(Real, memory);
+            const auto add = [&](Real& number) {
+                __syncthreads();
+                memory[threadIdx.x] = number;
+                __syncthreads();
+                if (warp_id() % COUNT == 0) {
+                    for (int warp = 1; warp < COUNT; ++warp) {
+                        number += memory[threadIdx.x + warp * WARP];
+                    }
+                }
+            };
+#pragma unroll
+            for (int axis = 0; axis < 3; ++axis) {
+                add(force[axis]);
+            }
+            if constexpr (VIRIALS) {
+#pragma unroll
+                for (int part = 0; part < 6; ++part) {
+                    add(virial[part]);
+                }
+            }
+        }
+    }
+
     /// Adds the sums over GROUP_ lanes to the row's, or puts them there; all lanes of the warp take part.
     template <int GROUP_>
     __device__ __forceinline__ void finish(const System& s, unsigned long long row, bool there, bool first) const

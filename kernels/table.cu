@@ -82,7 +82,7 @@ struct Table {
     __device__ __forceinline__ Table(const System& s, int block, int channel)
     {
         const unsigned long long distinct = SHARED_BLOCKS ? 0 : block;
-        numbers = s.tables + distinct * (INTERVALS * ORDER * FILTER_STRIDE) + channel;
+        numbers = kept(s.tables + distinct * (INTERVALS * ORDER * FILTER_STRIDE) + channel);
         factors = s.factors + distinct * (INTERVALS * ORDER);
     }
 };
@@ -91,16 +91,13 @@ struct Table {
 struct Polynomials {
     Channels c[ORDER];
 
-    __device__ __forceinline__ void load_from(const Table& table, int interval)
+    __device__ __forceinline__ void load_from(const Table& table, unsigned interval)
     {
+        const Stored* numbers = row_of<ORDER * FILTER_STRIDE>(table.numbers, interval);
+        const Real* factors = HALF ? row_of<ORDER>(table.factors, interval) : nullptr;
 #pragma unroll
         for (int power = 0; power < ORDER; ++power) {
-            const int row = interval * ORDER + power;
-            Real factor = 1;
-            if constexpr (HALF) {
-                factor = table.factors[row];
-            }
-            c[power] = load_stored<LANE_CHANNELS>(table.numbers + row * FILTER_STRIDE, factor);
+            c[power] = load_stored<LANE_CHANNELS>(numbers + power * FILTER_STRIDE, HALF ? factors[power] : Real(1));
         }
     }
 
@@ -115,15 +112,18 @@ struct Polynomials {
         return sum;
     }
 
-    /// dW/dt of channel v, from k tᵏ⁻¹.
-    __device__ __forceinline__ Real slope(int v, const Real (&powers)[ORDER]) const
+    /// W and dW/dt of channel v.
+    __device__ __forceinline__ void value_and_slope(int v, Real t, Real& value, Real& slope) const
     {
-        Real sum = c[1].v[v];
+        value = c[ORDER - 1].v[v];
+        slope = value;
 #pragma unroll
-        for (int power = 2; power < ORDER; ++power) {
-            sum += c[power].v[v] * powers[power];
+        for (int power = ORDER - 2; power >= 0; --power) {
+            value = value * t + c[power].v[v];
+            if (power > 0) {
+                slope = slope * t + value;
+            }
         }
-        return sum;
     }
 };
 
@@ -145,22 +145,75 @@ __device__ __forceinline__ const Real* block_y(const System& s, int block)
     return s.y + static_cast<unsigned long long>(block) * s.rows * FILTER_STRIDE;
 }
 
+/// What a lane carries from pair to pair: the coefficients of the last one's interval. Pairs are taken N at a time, so that
+/// several loads are under way before the first is used.
+struct Filter {
+    Table table;
+    Polynomials polynomials;
+    unsigned interval;
+
+    __device__ __forceinline__ Filter(const System& s, int block, int channel) : table(s, block, channel), interval(~0u) {}
+
+    /// Those of N pairs, where all are loaded ahead.
+    template <int N>
+    __device__ __forceinline__ void fetch(const Edge (&edges)[N], Polynomials (&all)[N]) const
+    {
+#pragma unroll
+        for (int k = 0; k < N; ++k) {
+            all[k].load_from(table, edges[k].interval);
+        }
+    }
+
+    /// That of one pair, where they are kept from pair to pair.
+    __device__ __forceinline__ const Polynomials& at(const Edge& edge)
+    {
+        if (edge.interval != interval) {
+            interval = edge.interval;
+            polynomials.load_from(table, interval);
+        }
+        return polynomials;
+    }
+};
+
+/// Adds y ∘ W of N pairs to the row's sum.
+template <int N>
+__device__ __forceinline__ void receive_pairs(const Edge* pairs, const Real* y, Filter& filter, Channels& sum)
+{
+    Channels other[N];
+    Edge edge[N];
+    Polynomials ahead[REUSE ? 1 : N];
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+        edge[k] = pairs[k];
+        other[k] = load<LANE_CHANNELS>(row_of<FILTER_STRIDE>(y, edge[k].other));
+    }
+    if constexpr (!REUSE) {
+        filter.fetch(edge, ahead);
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+        const Polynomials& w = REUSE ? filter.at(edge[k]) : ahead[REUSE ? 0 : k];
+#pragma unroll
+        for (int v = 0; v < LANE_CHANNELS; ++v) {
+            sum.v[v] += other[k].v[v] * w.value(v, edge[k].t);
+        }
+    }
+}
+
 /// m = Σ y ∘ W.
 KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
 {
     __shared__ Edge staged[ROW_THREADS];
     SHARED(Real, memory);
     const Place place(s, s.owned);
-    const Table table(s, block, place.some_channel());
-    const Real* y = block_y(s, block) + place.some_channel();
+    const Real* y = kept(block_y(s, block) + place.some_channel());
     const Edge* edges = s.edges + place.first;
     const Edge* group = staged + threadIdx.x / GROUP * GROUP;
     const int member = threadIdx.x % GROUP;
     const int most = longest(place.count);
+    Filter filter(s, block, place.some_channel());
     Channels sum = {};
-    Polynomials filter[REUSE ? 1 : AHEAD] = {};
-    int interval = -1;
-    Edge next = {place.some_row(), 0, 0};
+    Edge next = {};
     if (member < place.count) {
         next = edges[member];
     }
@@ -171,38 +224,63 @@ KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
         if (batch + GROUP + member < place.count) {
             next = edges[batch + GROUP + member];
         }
-        const int here = most - batch < GROUP ? most - batch : GROUP;
-        for (int first = 0; first < here; first += AHEAD) {
-            // Several loads are under way before the first is used.
-            Channels other[AHEAD];
-            Edge edge[AHEAD];
-#pragma unroll
-            for (int k = 0; k < AHEAD; ++k) {
-                edge[k] = group[(first + k) % GROUP];
-                other[k] = load<LANE_CHANNELS>(y + static_cast<unsigned long long>(edge[k].other) * FILTER_STRIDE);
-                if constexpr (!REUSE) {
-                    filter[k].load_from(table, edge[k].interval);
-                }
-            }
-#pragma unroll
-            for (int k = 0; k < AHEAD; ++k) {
-                if (batch + first + k < place.count) {
-                    if (REUSE && edge[k].interval != interval) {
-                        interval = edge[k].interval;
-                        filter[0].load_from(table, interval);
-                    }
-#pragma unroll
-                    for (int v = 0; v < LANE_CHANNELS; ++v) {
-                        sum.v[v] += other[k].v[v] * filter[REUSE ? 0 : k].value(v, edge[k].t);
-                    }
-                }
-            }
+        const int here = place.count - batch < GROUP ? place.count - batch : GROUP;
+        int first = 0;
+        for (; first + AHEAD <= here; first += AHEAD) {
+            receive_pairs<AHEAD>(group + first, y, filter, sum);
+        }
+        for (; first < here; ++first) {
+            receive_pairs<1>(group + first, y, filter, sum);
         }
     }
     sum = add_parts(sum, place, memory);
     if (place.there && place.part == 0) {
         store(s.m + static_cast<unsigned long long>(place.row) * FILTER_STRIDE + place.channel,
             table_scaled(s, block, place.channel, sum));
+    }
+}
+
+/// A lane's share of a row on the way back: its numbers, and what its pairs add up to.
+template <bool VIRIALS>
+struct Sender {
+    Channels y = {};
+    Channels g = {};
+    Channels sum = {};
+    Pull<VIRIALS> pull;
+};
+
+/// Adds g ∘ W of N pairs to the row's sum, and what pulls at it.
+template <int N, bool VIRIALS>
+__device__ __forceinline__ void send_pairs(const Edge* pairs, const Arm* arms, const Real* y, const Real* g, Filter& filter,
+    Sender<VIRIALS>& own)
+{
+    Edge edge[N];
+    Channels other_y[N];
+    Channels other_g[N];
+    Polynomials ahead[REUSE ? 1 : N];
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+        edge[k] = pairs[k];
+        other_y[k] = load<LANE_CHANNELS>(row_of<FILTER_STRIDE>(y, edge[k].other));
+        other_g[k] = load<LANE_CHANNELS>(row_of<FILTER_STRIDE>(g, edge[k].other));
+    }
+    if constexpr (!REUSE) {
+        filter.fetch(edge, ahead);
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+        const Polynomials& w = REUSE ? filter.at(edge[k]) : ahead[REUSE ? 0 : k];
+        Real total = 0;
+#pragma unroll
+        for (int v = 0; v < LANE_CHANNELS; ++v) {
+            Real value;
+            Real slope;
+            w.value_and_slope(v, edge[k].t, value, slope);
+            const Real gradient = other_g[k].v[v];
+            total += (gradient * own.y.v[v] + own.g.v[v] * other_y[k].v[v]) * slope;
+            own.sum.v[v] += gradient * value;
+        }
+        own.pull.add(arms[k], total);
     }
 }
 
@@ -214,27 +292,22 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
     __shared__ Arm staged_arms[ROW_THREADS];
     SHARED(Real, memory);
     const Place place(s, s.rows);
-    const Table table(s, block, place.some_channel());
-    const Real* y = block_y(s, block) + place.some_channel();
-    const Real* g = s.g + place.some_channel();
+    const Real* y = kept(block_y(s, block) + place.some_channel());
+    const Real* g = kept(s.g + place.some_channel());
     const Edge* edges = s.edges + place.first;
     const Arm* arms = s.arms + place.first;
     const int base = threadIdx.x / GROUP * GROUP;
     const int member = threadIdx.x % GROUP;
     const int most = longest(place.count);
-    const unsigned long long own = static_cast<unsigned long long>(place.some_row()) * FILTER_STRIDE;
+    const unsigned long long at = static_cast<unsigned long long>(place.some_row()) * FILTER_STRIDE;
+    Filter filter(s, block, place.some_channel());
     // Zero where there is no channel, so that nothing is added to the forces.
-    Channels own_y = {};
-    Channels own_g = {};
+    Sender<VIRIALS> own;
     if (place.there) {
-        own_y = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(y + own));
-        own_g = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(g + own));
+        own.y = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(y + at));
+        own.g = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(g + at));
     }
-    Pull<VIRIALS> pull;
-    Channels sum = {};
-    Polynomials filter[REUSE ? 1 : AHEAD_BACK] = {};
-    int interval = -1;
-    Edge next = {place.some_row(), 0, 0};
+    Edge next = {};
     Arm next_arm = {};
     if (member < place.count) {
         next = edges[member];
@@ -249,65 +322,30 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
             next = edges[batch + GROUP + member];
             next_arm = arms[batch + GROUP + member];
         }
-        const int here = most - batch < GROUP ? most - batch : GROUP;
-        for (int first = 0; first < here; first += AHEAD_BACK) {
-            Edge edge[AHEAD_BACK];
-            Channels other_y[AHEAD_BACK];
-            Channels other_g[AHEAD_BACK];
-#pragma unroll
-            for (int k = 0; k < AHEAD_BACK; ++k) {
-                edge[k] = staged[base + (first + k) % GROUP];
-                const unsigned long long other = static_cast<unsigned long long>(edge[k].other) * FILTER_STRIDE;
-                other_y[k] = load<LANE_CHANNELS>(y + other);
-                other_g[k] = load<LANE_CHANNELS>(g + other);
-                if constexpr (!REUSE) {
-                    filter[k].load_from(table, edge[k].interval);
-                }
-            }
-#pragma unroll
-            for (int k = 0; k < AHEAD_BACK; ++k) {
-                if (batch + first + k < place.count) {
-                    if (REUSE && edge[k].interval != interval) {
-                        interval = edge[k].interval;
-                        filter[0].load_from(table, interval);
-                    }
-                    const Polynomials& w = filter[REUSE ? 0 : k];
-                    const Real t = edge[k].t;
-                    Real powers[ORDER];
-                    Real power = 1;
-#pragma unroll
-                    for (int p = 1; p < ORDER; ++p) {
-                        powers[p] = p * power;
-                        power *= t;
-                    }
-                    Real slope = 0;
-#pragma unroll
-                    for (int v = 0; v < LANE_CHANNELS; ++v) {
-                        const Real gradient = other_g[k].v[v];
-                        const Real product = gradient * own_y.v[v] + own_g.v[v] * other_y[k].v[v];
-                        slope += product * w.slope(v, powers);
-                        sum.v[v] += gradient * w.value(v, t);
-                    }
-                    pull.add(staged_arms[base + first + k], slope);
-                }
-            }
+        const int here = place.count - batch < GROUP ? place.count - batch : GROUP;
+        int first = 0;
+        for (; first + AHEAD_BACK <= here; first += AHEAD_BACK) {
+            send_pairs<AHEAD_BACK>(staged + base + first, staged_arms + base + first, y, g, filter, own);
+        }
+        for (; first < here; ++first) {
+            send_pairs<1>(staged + base + first, staged_arms + base + first, y, g, filter, own);
         }
     }
-    sum = add_parts(sum, place, memory);
+    own.sum = add_parts(own.sum, place, memory);
 #pragma unroll
     for (int axis = 0; axis < 3; ++axis) {
-        pull.force[axis] = add_parts(Pack<1>{{pull.force[axis]}}, place, memory).v[0];
+        own.pull.force[axis] = add_parts(Pack<1>{{own.pull.force[axis]}}, place, memory).v[0];
     }
     if constexpr (VIRIALS) {
 #pragma unroll
         for (int part = 0; part < 6; ++part) {
-            pull.virial[part] = add_parts(Pack<1>{{pull.virial[part]}}, place, memory).v[0];
+            own.pull.virial[part] = add_parts(Pack<1>{{own.pull.virial[part]}}, place, memory).v[0];
         }
     }
     if (block > 0 && place.there && place.part == 0) {
-        store(s.m + own + place.channel, table_scaled(s, block, place.channel, sum));
+        store(s.m + at + place.channel, table_scaled(s, block, place.channel, own.sum));
     }
-    pull.template finish<GROUP>(s, static_cast<unsigned long long>(blockIdx.y) * s.rows + place.row,
+    own.pull.template finish<GROUP>(s, static_cast<unsigned long long>(blockIdx.y) * s.rows + place.row,
         place.row < s.rows && place.part == 0, block == BLOCKS - 1);
 }
 

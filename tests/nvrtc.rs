@@ -54,6 +54,10 @@ fn all_programs() -> Vec<(&'static str, String)> {
         programs(network, Filters::<f32>::Exact, LIMITS),
     );
     add(
+        "half exact",
+        programs(network, Filters::<f32>::HalfExact, LIMITS),
+    );
+    add(
         "double table",
         programs(network, Filters::Table(&double), LIMITS),
     );
@@ -73,8 +77,8 @@ fn every_kernel_compiles_for_every_architecture() {
         .flat_map(|&architecture| (0..programs.len()).map(move |at| (architecture, at)))
         // Programs for few rows, and those in float64, differ in sizes alone: some architectures will do.
         .filter(|&(architecture, at)| {
-            let everywhere = at < 6 && at % 2 == 1 || programs[at].0 == NEIGHBOURS;
-            everywhere || [(7, 5), (9, 0)].contains(&architecture) && at < 8
+            let everywhere = at < 8 && at % 2 == 1 || programs[at].0 == NEIGHBOURS;
+            everywhere || [(7, 5), (9, 0)].contains(&architecture) && at < 10
         })
         .collect();
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);

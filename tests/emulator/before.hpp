@@ -204,6 +204,101 @@ static inline float __uint_as_float(unsigned bits)
     return value;
 }
 
+template <class T>
+bool __any_sync(unsigned, T value)
+{
+    return emulator::exchange(value ? 1 : 0, [&](const std::uint64_t* slots) {
+        bool any = false;
+        for (unsigned lane = 0; lane < 32; ++lane) {
+            any |= slots[lane] != 0;
+        }
+        return any;
+    });
+}
+
+// The C library has functions of these names, hidden.
+#define __expf std::exp
+#define __logf std::log
+#define __fdividef(x, y) ((x) / (y))
+
+struct uint4 {
+    unsigned x;
+    unsigned y;
+    unsigned z;
+    unsigned w;
+};
+
+namespace emulator {
+
+/// The nearest float16, ties to even.
+static inline unsigned half_bits(float x)
+{
+    const unsigned sign = std::signbit(x) ? 0x8000u : 0u;
+    const float size = std::fabs(x);
+    if (!(size < 65520.0f)) {
+        return sign | (std::isnan(x) ? 0x7e00u : 0x7c00u);
+    }
+    int exponent = -14;
+    if (size >= 6.103515625e-05f) {
+        exponent = std::ilogb(size);
+    }
+    const unsigned units = static_cast<unsigned>(std::lrint(std::ldexp(size, 10 - exponent)));
+    return sign | (static_cast<unsigned>(exponent + 14) * 1024u + units);
+}
+
+static inline float half_value(unsigned bits)
+{
+    const int exponent = bits >> 10 & 31;
+    const int fraction = bits & 1023;
+    const float size = exponent == 31 ? (fraction == 0 ? INFINITY : NAN)
+        : exponent == 0               ? std::ldexp(static_cast<float>(fraction), -24)
+                                      : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+    return bits & 0x8000 ? -size : size;
+}
+
+/// Two registers of every lane.
+struct Registers {
+    std::uint64_t lanes[32];
+
+    Registers(unsigned first, unsigned second)
+    {
+        exchange(std::uint64_t(second) << 32 | first, [&](const std::uint64_t* slots) {
+            std::memcpy(lanes, slots, sizeof(lanes));
+            return 0;
+        });
+    }
+
+    /// Number `half` of register `which`.
+    float value(unsigned lane, int which, int half) const { return half_value(lanes[lane] >> (32 * which + 16 * half) & 0xffff); }
+};
+
+} // namespace emulator
+
+static inline unsigned to_halves(float first, float second)
+{
+    return emulator::half_bits(second) << 16 | emulator::half_bits(first);
+}
+
+static inline float from_half(unsigned bits) { return emulator::half_value(bits & 0xffff); }
+
+/// As mma.m16n8k16 has it: lane 4 g + t holds of A rows g and g + 8 and columns 2 t, 2 t + 1 and those 8 further, of B the same rows of
+/// column g, and of the sum rows g and g + 8 of columns 2 t and 2 t + 1.
+static inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
+{
+    const emulator::Registers left(a[0], a[1]);
+    const emulator::Registers right(a[2], a[3]);
+    const emulator::Registers b(b0, b1);
+    const unsigned lane = threadIdx.x % 32;
+    for (int k = 0; k < 16; ++k) {
+        const unsigned t = k % 8 / 2;
+        for (int at = 0; at < 4; ++at) {
+            const unsigned column = 2 * (lane % 4) + at % 2;
+            const float x = (k < 8 ? left : right).value(lane / 4 * 4 + t, at / 2, k % 2);
+            sum[at] += x * b.value(4 * column + t, k / 8, k % 2);
+        }
+    }
+}
+
 static inline int __popc(unsigned value) { return __builtin_popcount(value); }
 
 template <class T>

@@ -10,6 +10,7 @@ mod compiler;
 mod device;
 mod driver;
 mod finder;
+mod fragments;
 mod list_system;
 mod lists;
 mod passes;
@@ -30,6 +31,7 @@ pub use tuning::Tuning;
 pub use unlisted::{DeviceList, DeviceLists};
 
 use self::device::{Array, Plain};
+use self::fragments::Fragments;
 use self::lists::Lists;
 use self::source::{Widths, basis_numbers, source};
 use self::tuning::Regime;
@@ -95,11 +97,22 @@ struct Program {
 
 /// What a program is made from, besides the network.
 struct Recipe {
+    way: Way,
     stored: &'static str,
-    spacing: Option<Spacing>,
     declarations: String,
     widths: Widths,
     adjust: fn(&mut Tuning),
+}
+
+/// How kernels get at the filters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    /// From a table.
+    Table(Spacing),
+    /// By ordinary arithmetic.
+    Exact,
+    /// By tensor cores, with every number as the sum of two or as one.
+    Tensor { split: bool },
 }
 
 /// What is kept on the device.
@@ -110,6 +123,7 @@ struct Workspace {
     tables: Array,
     scales: Array,
     factors: Array,
+    fragments: Array,
     basis: Array,
     references: Array,
     lists: Lists,
@@ -137,6 +151,7 @@ impl Workspace {
             tables: array(),
             scales: array(),
             factors: array(),
+            fragments: array(),
             basis: array(),
             references: array(),
             lists: Lists::new(device),
@@ -188,12 +203,17 @@ impl<T: CudaReal> CudaEngine<T> {
     ) -> Result<Self> {
         let network = super::network(&model)?;
         let device: Arc<dyn Device> = Arc::from(device);
-        let (recipe, numbers) = Recipe::new(network, filters, adjust);
+        let (recipe, numbers, fragments) = Recipe::new(network, filters, adjust);
         let mut work = Workspace::new(&device);
         let rounded: Vec<T> = numbers.iter().map(|&x| T::from_f64(x)).collect();
         work.weights.set(&rounded)?;
         work.basis.set(&basis_numbers(&network.basis))?;
         work.references.set(&network.reference_energies)?;
+        if let Some(fragments) = fragments {
+            work.fragments.set(&fragments.numbers)?;
+            let scales = fragments.scales.iter().map(|&x| T::from_f64(x));
+            work.scales.set(&scales.collect::<Vec<T>>())?;
+        }
         let blocks = 0..network.blocks.len();
         match filters {
             Filters::Exact | Filters::HalfExact => {}
@@ -264,31 +284,37 @@ impl<T: CudaReal> CudaEngine<T> {
 }
 
 impl Recipe {
-    /// The recipe, and the numbers of the weights.
+    /// The recipe, the numbers of the weights, and those of filter networks for tensor cores.
     fn new<T: CudaReal>(
         network: &Network,
         filters: Filters<T>,
         adjust: fn(&mut Tuning),
-    ) -> (Self, Vec<f64>) {
+    ) -> (Self, Vec<f64>, Option<Fragments>) {
         let widths = Widths::new(network, size_of::<T>());
-        let (spacing, stored) = match filters {
-            Filters::Exact | Filters::HalfExact => (None, T::NAME),
-            Filters::Table(tables) => (Some(*tables.spacing()), T::NAME),
-            Filters::Half(tables) => (Some(*tables.spacing()), "unsigned short"),
+        let half = matches!(filters, Filters::Half(_) | Filters::HalfExact);
+        let (way, stored) = match filters {
+            Filters::Exact | Filters::HalfExact => {
+                let fits = size_of::<T>() == size_of::<f32>() && fragments::fits(network);
+                let tensor = Way::Tensor { split: !half };
+                (if fits { tensor } else { Way::Exact }, T::NAME)
+            }
+            Filters::Table(tables) => (Way::Table(*tables.spacing()), T::NAME),
+            Filters::Half(tables) => (Way::Table(*tables.spacing()), "unsigned short"),
         };
-        let pad = Padding(widths.pad);
-        let packed = match filters {
-            Filters::Half(_) | Filters::HalfExact => pack(&rounded(network), pad),
-            Filters::Exact | Filters::Table(_) => pack(network, pad),
-        };
+        let network = if half { &rounded(network) } else { network };
+        let mut packed = pack(network, Padding(widths.pad));
+        let fragments = matches!(way, Way::Tensor { .. }).then(|| Fragments::new(network));
+        if let Some(fragments) = &fragments {
+            packed.declarations += &fragments.declarations;
+        }
         let recipe = Self {
+            way,
             stored,
-            spacing,
             declarations: packed.declarations,
             widths,
             adjust,
         };
-        (recipe, packed.numbers)
+        (recipe, packed.numbers, fragments)
     }
 
     /// The source for a regime.
@@ -298,12 +324,10 @@ impl Recipe {
         limits: Limits,
         regime: Regime,
     ) -> Result<(String, Tuning)> {
-        let intervals = self.spacing.as_ref().map(Spacing::intervals);
-        let mut tuning = Tuning::new(self.widths, size_of::<T>(), intervals, limits, regime)?;
+        let mut tuning = Tuning::new(self.widths, size_of::<T>(), self.way, limits, regime)?;
         (self.adjust)(&mut tuning);
         let names = (T::NAME, self.stored);
-        let spacing = self.spacing.as_ref();
-        let text = source(network, names, spacing, &tuning, &self.declarations);
+        let text = source(network, names, self.way, &tuning, &self.declarations);
         Ok((text, tuning))
     }
 }
@@ -336,7 +360,7 @@ pub fn programs<T: CudaReal>(
     filters: Filters<T>,
     limits: Limits,
 ) -> Result<Vec<String>> {
-    let (recipe, _) = Recipe::new(network, filters, |_| ());
+    let (recipe, ..) = Recipe::new(network, filters, |_| ());
     Regime::ALL
         .into_iter()
         .map(|regime| Ok(recipe.program::<T>(network, limits, regime)?.0))

@@ -201,6 +201,7 @@ impl<T: CudaReal> CudaEngine<T> {
             tables: work.tables.address(),
             scales: work.scales.address(),
             factors: work.factors.address(),
+            fragments: work.fragments.address(),
             basis: work.basis.address(),
             references: work.references.address(),
             counts: work.counts.reserve::<u32>(rows)?,
@@ -386,6 +387,8 @@ impl Run {
         } else {
             let lanes = if tuning.table {
                 tuning.group * tuning.parts
+            } else if tuning.tensor {
+                WARP * tuning.parts
             } else {
                 WARP
             };

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::Way;
 use super::tuning::Tuning;
 use crate::filter::{ORDER, Spacing};
 use crate::model::{Activation, Aggregation, Basis, Dense, Envelope, Network};
@@ -58,12 +59,16 @@ impl Widths {
 pub(super) fn source(
     network: &Network,
     (real, stored): (&str, &str),
-    spacing: Option<&Spacing>,
+    way: Way,
     tuning: &Tuning,
     declarations: &str,
 ) -> String {
     let widths = tuning.widths;
     let description = &network.description;
+    let spacing = match &way {
+        Way::Table(spacing) => Some(spacing),
+        Way::Exact | Way::Tensor { .. } => None,
+    };
     let mut text = String::from("// Written by src/engine/cuda/source.rs.\n");
     let _ = writeln!(text, "using Real = {real};\nusing Stored = {stored};");
     // No program uses all of them.
@@ -86,6 +91,7 @@ pub(super) fn source(
         &[
             ("TABLE", spacing.is_some().to_string()),
             ("REUSE", tuning.reuse.to_string()),
+            ("SPLIT", (way == Way::Tensor { split: true }).to_string()),
             ("HALF", (stored == "unsigned short").to_string()),
             ("SHARED_BLOCKS", description.shared_blocks.to_string()),
             (
@@ -191,10 +197,16 @@ pub(super) fn source(
         ),
     );
     files!("dense.cuh", "geometry.cu", "rows.cuh");
-    if spacing.is_some() {
-        files!("table.cu");
-    } else {
-        files!("exact.cu");
+    match way {
+        Way::Table(_) => {
+            files!("table.cu");
+        }
+        Way::Exact => {
+            files!("basis.cuh", "exact.cu");
+        }
+        Way::Tensor { .. } => {
+            files!("basis.cuh", "tensor.cu");
+        }
     }
     files!("blocks.cu", "readout.cu");
     text

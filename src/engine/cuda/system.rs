@@ -20,6 +20,7 @@ pub struct System {
     pub tables: u64,
     pub scales: u64,
     pub factors: u64,
+    pub fragments: u64,
     pub basis: u64,
     pub references: u64,
     pub counts: u64,

@@ -1,5 +1,6 @@
 //! How the work is cut up: what a lane, a warp and a block take on. Results do not depend on it but for rounding.
 
+use super::Way;
 use super::device::Limits;
 use super::source::Widths;
 use crate::{Error, Result};
@@ -9,6 +10,8 @@ const WARP: usize = 32;
 const USUAL_SHARED: usize = 48 * 1024;
 /// More bins than this sort pairs no better.
 const MAX_BINS: usize = 512;
+/// Bins of distances where there are no tables: enough that pairs side by side need the same basis functions.
+const EXACT_BINS: usize = 256;
 
 /// Whether there are rows enough to fill the GPU with a few lanes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +45,14 @@ pub struct Tuning {
     /// Bins that a row's pairs are sorted into, and the shift from an interval to its bin.
     pub(super) bins: usize,
     pub(super) bin_shift: usize,
-    /// Whether filters come from tables.
+    /// Whether filters come from tables, or else from tensor cores.
     pub(super) table: bool,
+    pub(super) tensor: bool,
     /// Lanes that take a row, with tables: 32 or a smaller power of 2.
     pub group: usize,
     /// Channels of a lane, with tables: 1, 2 or 4.
     pub lane_channels: usize,
-    /// Groups of lanes that share the pairs of a row, with tables.
+    /// Groups of lanes that share the pairs of a row, with tables or tensor cores.
     pub parts: usize,
     /// Whether coefficients are kept from pair to pair where the interval is the same, or always loaded ahead.
     pub reuse: bool,
@@ -76,20 +80,24 @@ impl Tuning {
     pub(super) const START_THREADS: usize = 256;
     pub(super) const TOTAL_THREADS: usize = 256;
 
-    /// For networks of these widths; `intervals` of the tables, or `None` for exact filters.
+    /// For networks of these widths.
     pub(super) fn new(
         widths: Widths,
         bytes: usize,
-        intervals: Option<usize>,
+        way: Way,
         limits: Limits,
         regime: Regime,
     ) -> Result<Self> {
+        let intervals = match way {
+            Way::Table(spacing) => Some(spacing.intervals()),
+            Way::Exact | Way::Tensor { .. } => None,
+        };
         let bin_shift = intervals.map_or(0, |intervals| {
             (0..)
                 .find(|shift| (intervals - 1) >> shift < MAX_BINS)
                 .unwrap_or(0)
         });
-        let bins = intervals.map_or(1, |intervals| ((intervals - 1) >> bin_shift) + 1);
+        let bins = intervals.map_or(EXACT_BINS, |intervals| ((intervals - 1) >> bin_shift) + 1);
         // Many channels a lane spread the cost of finding a pair, few lanes a row keep a slice in the nearest cache.
         let (group, lane_channels) = match (intervals, bytes) {
             (Some(_), 4) if widths.filters > 64 => (WARP, 4),
@@ -102,6 +110,7 @@ impl Tuning {
             bins: bins.next_multiple_of(WARP),
             bin_shift,
             table: intervals.is_some(),
+            tensor: matches!(way, Way::Tensor { .. }),
             group,
             lane_channels,
             parts: 1,
@@ -117,6 +126,10 @@ impl Tuning {
             exact_rows: 8,
             geometry_threads: 4 * WARP,
         };
+        if intervals.is_some() && bytes == 4 {
+            // Rows side by side have their neighbours in common, which the nearest cache then holds for all of them.
+            tuning.row_threads = 512;
+        }
         if bytes == 8 {
             tuning.dense_rows = 4;
             tuning.exact_rows = 4;
@@ -132,6 +145,9 @@ impl Tuning {
                 tuning.ahead = 2;
                 tuning.row_threads = tuning.parts * group;
             }
+            if tuning.tensor {
+                tuning.parts = 4;
+            }
         }
         let limit = limits.shared as usize;
         while tuning.dense_team_bytes() > limit && tuning.dense_rows > 1 {
@@ -141,7 +157,7 @@ impl Tuning {
         let most = if tuning.dense_team == WARP { 4 } else { 1 };
         tuning.dense_threads =
             threads(tuning.dense_team_bytes(), most, limit)? / WARP * tuning.dense_team;
-        if intervals.is_none() {
+        if way == Way::Exact {
             while tuning.exact_numbers() * bytes > limit && tuning.exact_rows > 2 {
                 tuning.exact_rows /= 2;
             }
@@ -190,7 +206,10 @@ impl Tuning {
 
     /// Shared memory of a block of the row kernels.
     pub(super) fn row_shared(&self) -> usize {
-        if !self.table {
+        if self.tensor {
+            // A lane has 4 of every 16 channels.
+            self.row_threads * self.widths.filters / 4 * self.bytes
+        } else if !self.table {
             self.row_threads / WARP * self.exact_numbers() * self.bytes
         } else if self.parts > 1 {
             self.row_threads * self.lane_channels * self.bytes

@@ -1,0 +1,165 @@
+//! Weights of filter networks as tensor cores take them: float16, every lane's numbers side by side.
+
+use std::fmt::Write;
+
+use half::f16;
+
+use crate::model::{Dense, Network};
+
+/// Rows and columns of a tile.
+const TILE: usize = 16;
+/// Layers whose hidden values and sums a warp can hold in its registers are no wider.
+const WIDEST: usize = 128;
+/// The largest weight of a layer is brought below two to this, so that remainders of remainders are still normal numbers.
+const EXPONENT: i32 = 9;
+
+/// All blocks' weights, and the declarations that kernels find them by.
+pub(super) struct Fragments {
+    pub numbers: Vec<u32>,
+    /// What undoes the scale of each layer.
+    pub scales: Vec<f64>,
+    pub declarations: String,
+}
+
+/// Whether kernels/tensor.cu has a place for the filter network: two layers, not too wide.
+pub(super) fn fits(network: &Network) -> bool {
+    let filter = &network.blocks[0].filter;
+    filter.len() == 2 && filter.iter().all(|layer| layer.outputs <= WIDEST)
+}
+
+impl Fragments {
+    /// Of a network that [`fits`].
+    pub fn new(network: &Network) -> Self {
+        let mut all = Self {
+            numbers: Vec::new(),
+            scales: Vec::new(),
+            declarations: String::new(),
+        };
+        for block in &network.blocks {
+            let before = all.numbers.len();
+            // The same for every block; written down once.
+            all.declarations = String::from("template <int> struct FilterMatrix;\n");
+            for (number, layer) in block.filter.iter().enumerate() {
+                let first = all.numbers.len() - before;
+                let last = number + 1 == block.filter.len();
+                let length = all.add(layer, last);
+                let (steps, columns) = sizes(layer);
+                // By fours, as kernels read them.
+                let _ = writeln!(
+                    all.declarations,
+                    "template <> struct FilterMatrix<{number}> {{ static constexpr int STEPS = {steps}, COLUMNS = {columns}, \
+                     HIGH = {}, LOW = {}; }};",
+                    first / 4,
+                    (first + length) / 4
+                );
+            }
+            let length = (all.numbers.len() - before) / 4;
+            let _ = writeln!(
+                all.declarations,
+                "constexpr int BLOCK_FRAGMENTS = {length};"
+            );
+        }
+        all
+    }
+
+    /// Appends a layer's rounded weights and then what rounding lost; returns how many numbers each of these is.
+    fn add(&mut self, layer: &Dense, last: bool) -> usize {
+        let largest = layer.weight.iter().fold(0.0, |a, x| f64::max(a, x.abs()));
+        let scale = if largest > 0.0 {
+            f64::from(EXPONENT - 1 - largest.log2().floor() as i32).exp2()
+        } else {
+            1.0
+        };
+        self.scales.push(1.0 / scale);
+        let weight = |k: usize, n: usize| {
+            if k < layer.inputs && n < layer.outputs {
+                layer.weight[n * layer.inputs + k] * scale
+            } else {
+                0.0
+            }
+        };
+        let begin = self.numbers.len();
+        for remainder in [false, true] {
+            let (steps, columns) = sizes(layer);
+            for (step, pair, lane) in places(steps, columns / TILE) {
+                for half in 0..2 {
+                    let column = column(pair, half, lane / 4, last);
+                    for upper in [0, 8] {
+                        let row = TILE * step + upper + 2 * (lane % 4);
+                        let [low, high] = [row, row + 1].map(|row| {
+                            let x = weight(row, column);
+                            let rounded = f16::from_f64(x);
+                            let rest = f16::from_f64(x - rounded.to_f64());
+                            u32::from(if remainder { rest } else { rounded }.to_bits())
+                        });
+                        self.numbers.push(high << 16 | low);
+                    }
+                }
+            }
+        }
+        (self.numbers.len() - begin) / 2
+    }
+}
+
+/// Tiles of inputs, and columns of outputs.
+fn sizes(layer: &Dense) -> (usize, usize) {
+    (
+        layer.inputs.div_ceil(TILE),
+        layer.outputs.next_multiple_of(TILE),
+    )
+}
+
+/// Tiles of inputs, pairs of 8 outputs, lanes.
+fn places(steps: usize, pairs: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..steps * pairs * 32).map(move |at| (at / 32 / pairs, at / 32 % pairs, at % 32))
+}
+
+/// The output in column `n` of a pair's first or second 8. Those of the last layer are in such an order that a lane gets four
+/// neighbours.
+fn column(pair: usize, half: usize, n: usize, last: bool) -> usize {
+    TILE * pair
+        + if last {
+            4 * (n / 2) + 2 * half + n % 2
+        } else {
+            8 * half + n
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_numbers_make_a_weight() {
+        let layer = Dense {
+            outputs: 5,
+            inputs: 3,
+            weight: (0..15).map(|at| 1e-5 * f64::from(at + 1).sin()).collect(),
+            bias: None,
+        };
+        for last in [false, true] {
+            let mut all = Fragments {
+                numbers: Vec::new(),
+                scales: Vec::new(),
+                declarations: String::new(),
+            };
+            let length = all.add(&layer, last);
+            assert_eq!(length, 32 * 4);
+            for lane in 0..32 {
+                for half in 0..2 {
+                    let column = column(0, half, lane / 4, last);
+                    let at = 4 * lane + 2 * half;
+                    let bits = |at: usize| f16::from_bits(all.numbers[at] as u16).to_f64();
+                    let found = (bits(at) + bits(length + at)) * all.scales[0];
+                    let row = 2 * (lane % 4);
+                    let expected = if row < 3 && column < 5 {
+                        layer.weight[column * 3 + row]
+                    } else {
+                        0.0
+                    };
+                    assert!((found - expected).abs() <= 1e-5 * 2f64.powi(-21), "{lane}");
+                }
+            }
+        }
+    }
+}
