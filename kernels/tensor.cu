@@ -41,14 +41,12 @@ __device__ __forceinline__ void multiply_add(float (&sum)[4], const unsigned (&a
         : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #else
-    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
         : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
         : "r"(a[0]), "r"(a[1]), "r"(b0));
-    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
         : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-        : "r"(a[2]), "r"(a[3]), "r"(b1)
-        // Else more weights are loaded ahead than there are registers for.
-        : "memory");
+        : "r"(a[2]), "r"(a[3]), "r"(b1));
 #endif
 }
 #endif
@@ -369,6 +367,8 @@ KERNEL(receive, ROW_THREADS, 1)
         for (int pair = 0; pair < COLUMN_PAIRS; ++pair) {
             Pack<4> w[2 * TILES];
             hidden.filters(network.fragments, network.weights, network.scale[1], pair, w);
+            // Else what follows is loaded ahead, and there are not enough registers for that.
+            __syncwarp();
             Pack<4> sum = load<4>(sums.at(pair));
 #pragma unroll
             for (int k = 0; k < 2 * TILES; ++k) {
@@ -408,6 +408,8 @@ __device__ __forceinline__ void send_row(const System& s, int block)
         for (int pair = 0; pair < COLUMN_PAIRS; ++pair) {
             Pack<4> w[2 * TILES];
             hidden.filters(network.fragments, network.weights, network.scale[1], pair, w);
+            // Else what follows is loaded ahead, and there are not enough registers for that.
+            __syncwarp();
             Pack<4> sum = load<4>(sums.at(pair));
             const Pack<4> own_y = load<4>(row_of<FILTER_STRIDE>(y, row) + TILE * pair);
             const Pack<4> own_g = load<4>(row_of<FILTER_STRIDE>(g, row) + TILE * pair);
