@@ -367,8 +367,6 @@ KERNEL(receive, ROW_THREADS, 1)
         for (int pair = 0; pair < COLUMN_PAIRS; ++pair) {
             Pack<4> w[2 * TILES];
             hidden.filters(network.fragments, network.weights, network.scale[1], pair, w);
-            // Else what follows is loaded ahead, and there are not enough registers for that.
-            __syncwarp();
             Pack<4> sum = load<4>(sums.at(pair));
 #pragma unroll
             for (int k = 0; k < 2 * TILES; ++k) {
