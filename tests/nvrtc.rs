@@ -20,6 +20,9 @@ const LIMITS: Limits = Limits {
 };
 /// The program that is the same for all networks.
 const NEIGHBOURS: &str = "neighbours";
+/// Bytes that a thread of the kernels on tensor cores may put aside: they do so once for a tile of pairs, outside all inner loops,
+/// on some architectures and not on others.
+const ASIDE: u32 = 128;
 /// What tables are made to, coarse since only their size is compiled in.
 const TOLERANCE: f64 = 1e-4;
 
@@ -101,6 +104,15 @@ fn every_kernel_compiles_for_every_architecture() {
     }
 }
 
+/// The number before " bytes spill" and `what`.
+fn spilled(line: &str, what: &str) -> u32 {
+    let before = line.split(&format!(" bytes spill {what}")).next();
+    let number = before.and_then(|text| text.rsplit(' ').next());
+    number
+        .and_then(|text| text.parse().ok())
+        .expect("what ptxas says")
+}
+
 /// Reads what ptxas says: "24 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads".
 fn check(name: &str, architecture: (u32, u32), log: &str) {
     let mut kernels = 0;
@@ -111,8 +123,9 @@ fn check(name: &str, architecture: (u32, u32), log: &str) {
         );
         if line.contains("bytes spill stores") {
             kernels += 1;
+            let most = if name.ends_with("exact") { ASIDE } else { 0 };
             assert!(
-                line.contains(" 0 bytes spill stores, 0 bytes spill loads"),
+                spilled(line, "stores") <= most && spilled(line, "loads") <= most,
                 "{name}, {architecture:?}: {line}\n{log}"
             );
         }
