@@ -98,7 +98,7 @@ pub struct CpuEngine<T> {
     /// act(z) or dE/dact(z) of a task's rows.
     activated: PerThread<Aligned<T>>,
     /// What the readout needs for a task's rows.
-    scratch: PerThread<[Aligned<T>; 3]>,
+    scratch: PerThread<readout::Memory<T>>,
     found: PerThread<Found>,
     arch: Arch,
     parts: Vec<Part>,
@@ -136,8 +136,9 @@ impl<T: CpuReal> CpuEngine<T> {
     /// # Errors
     /// [`crate::Error::Unsupported`] if the model has no network, [`crate::Error::OutOfMemory`] if threads cannot be had.
     pub fn new(model: Arc<Model>, filters: Filters<T>, threads: usize) -> Result<Self> {
-        let weights = Weights::new(super::network(&model)?);
-        Self::with_weights(model, weights, filters, threads)
+        let network = super::network(&model)?;
+        let (weights, readout) = (Weights::new(network), Readout::new(network));
+        Self::with_weights(model, weights, readout, filters, threads)
     }
 
     /// The same with weights in 16 bits with a scale for each channel; they are kept as the numbers that these stand for, since
@@ -146,21 +147,18 @@ impl<T: CpuReal> CpuEngine<T> {
     /// # Errors
     /// As [`CpuEngine::new`].
     pub fn half(model: Arc<Model>, filters: Filters<T>, threads: usize) -> Result<Self> {
-        let weights = Weights::new(&half::rounded(super::network(&model)?));
-        Self::with_weights(model, weights, filters, threads)
+        let network = half::rounded(super::network(&model)?);
+        let (weights, readout) = (Weights::new(&network), Readout::new(&network));
+        Self::with_weights(model, weights, readout, filters, threads)
     }
 
     fn with_weights(
         model: Arc<Model>,
-        mut weights: Weights<T>,
+        weights: Weights<T>,
+        readout: Readout<T>,
         filters: Filters<T>,
         threads: usize,
     ) -> Result<Self> {
-        let network = super::network(&model)?;
-        let readout = Readout::new(
-            std::mem::take(&mut weights.readout),
-            network.description.readout_activation(),
-        );
         let pool = (threads > 1).then(|| Pool::new(threads)).transpose()?;
         Ok(Self {
             weights,

@@ -233,7 +233,7 @@ impl<T: CpuReal> CpuEngine<T> {
                         let kind = graph.types[part.rows.start + first + row];
                         let reference = network.reference_energies[kind as usize];
                         energies.row(row)[0] = weight(first + row)
-                            * (description.scale * output.to_f64() + description.shift + reference);
+                            * (description.scale * output + description.shift + reference);
                     },
                 );
                 if wanted.gradients() {
@@ -372,7 +372,7 @@ fn widths<T>(network: &Network) -> (usize, usize) {
 
 /// rows ∘ factors, in place.
 #[inline(always)]
-pub(super) fn multiply<T: Real>(rows: &mut [T], factors: &[T]) {
+fn multiply<T: Real>(rows: &mut [T], factors: &[T]) {
     rows.iter_mut()
         .zip(factors)
         .for_each(|(value, &factor)| *value = value.times(factor));

@@ -20,7 +20,6 @@ pub(super) struct Weights<T> {
     /// in2f of block 0 applied to the embedding: y⁰ of every type, rows padded.
     pub first_y: Aligned<T>,
     pub blocks: Vec<Block<T>>,
-    pub readout: Vec<Layer<T>>,
 }
 
 impl<T: Real> Weights<T> {
@@ -57,7 +56,6 @@ impl<T: Real> Weights<T> {
             embedding,
             first_y,
             blocks,
-            readout: network.readout.iter().map(Layer::new).collect(),
         }
     }
 }
