@@ -156,6 +156,8 @@ fn nothing_is_allocated_while_the_list_is_kept() {
             }
         }
     }
+    let mut potential = potential(&trained(), Precision::Single, Filters::Table, 1);
+    assert_eq!(taken(&mut potential, &rock_salt(6), 5), 0, "1728 atoms");
 }
 
 /// Water with a network and priors, and many molecules of every kind of prior.

@@ -48,7 +48,7 @@ pub struct Domain<'a> {
 }
 
 /// Types from here on are looked up one by one, and all if there are no more atoms than [`MANY`].
-const SMALL: i32 = 128;
+const SMALL: usize = 128;
 const MANY: usize = 1024;
 
 /// Embedding rows of `types`, or which atom's type the model does not know.
@@ -60,11 +60,12 @@ pub(super) fn rows(model: &Model, types: &[i32], atoms: usize, rows: &mut Vec<u3
         )));
     }
     // Most models' types are small numbers: where there are many, they need no hashing.
-    let small = if atoms > MANY { SMALL } else { 0 };
-    let known: Vec<Option<u32>> = (0..small).map(|kind| model.row(kind)).collect();
+    let many = atoms > MANY;
+    let of_small = |kind| many.then(|| model.row(kind as i32)).flatten();
+    let known: [Option<u32>; SMALL] = std::array::from_fn(of_small);
     let row = |kind: i32| match known.get(kind as usize) {
-        Some(&row) => row,
-        None => model.row(kind),
+        Some(&row) if many => row,
+        _ => model.row(kind),
     };
     rows.clear();
     rows.reserve(atoms);
