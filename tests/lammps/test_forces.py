@@ -68,8 +68,9 @@ def test_zirconia(host: Host, shared: Path, number: int) -> None:
     """A model trained by others, with five blocks: double precision as from Python, single the same on all processes.
 
     The larger cells are crystals at rest, whose forces are next to nothing: sums over pairs that cancel, and in float32
-    as sharp as their terms. They are held to the forces of the hot structure, of 96 atoms. Atoms' energies cancel, too,
-    and their sum is held to the sum of their sizes.
+    as sharp as their terms. They are held to the forces of the hot structure, of 96 atoms: the root of the mean square
+    of components there is 1.7 eV/Å, the largest 6.5. Its atoms' energies cancel to 4% of the sum of their sizes, to
+    which it is held; the others' energies are held to themselves.
     """
     model = host.folder / "zro2_n5.safetensors"
     convert(shared / "models" / "zro2_n5_schnetkit.torch", model)
@@ -79,7 +80,8 @@ def test_zirconia(host: Host, shared: Path, number: int) -> None:
     script = setup(host.data(atoms, species), atoms) + pair(model, species=species) + evaluate("double")
     script += pair(model, "", species) + evaluate("single")
     wanted = expected(model, atoms)
-    hot = 6.5
+    hot, hottest = 1.7, 6.5
+    rounding = 1e-6 * np.abs(wanted.energies).sum() if number == 96 else 2e-6 * abs(wanted.energy)
     factor = PRESSURE["metal"] / 3 / atoms.get_volume()
     pressure = wanted.virial[:3].sum() * factor
     first = None
@@ -91,7 +93,9 @@ def test_zirconia(host: Host, shared: Path, number: int) -> None:
         np.testing.assert_allclose(found.forces, wanted.forces, rtol=0, atol=1e-10 * np.abs(wanted.forces).max())
         found = output.evaluation("single")
         first = first or found
-        assert found.energy == pytest.approx(first.energy, abs=2e-6 * np.abs(wanted.energies).sum())
-        np.testing.assert_allclose(found.forces, first.forces, rtol=0, atol=2e-6 * hot)
-        size = 2e-6 * hot * 2.1 * number  # forces times bonds
+        assert found.energy == pytest.approx(first.energy, abs=rounding)
+        assert found.energy == pytest.approx(wanted.energy, abs=rounding)
+        np.testing.assert_allclose(found.forces, first.forces, rtol=0, atol=5e-6 * hottest)
+        assert np.sqrt(np.mean((found.forces - first.forces) ** 2)) < 2e-6 * hot
+        size = 2e-6 * hottest * 2.1 * number  # forces times bonds
         np.testing.assert_allclose(found.virial, first.virial, rtol=0, atol=size)
