@@ -1,8 +1,8 @@
 // Messages and their gradients with the filter network evaluated at every pair by tensor cores.
 //
 // A warp takes two tiles of 16 rows through the two layers at a time: 32 pairs, or 16 pairs and their derivatives. What goes into a
-// product are float16 numbers, sums are float32. With SPLIT every number is the sum of two of them, and three products
-// make one: nothing is lost that float32 would keep. Rows are in the order of distance, so that most basis functions are
+// product are float16 numbers, sums are float32. Every number is the sum of two of them, and three products
+// make one. Rows are in the order of distance, so that most basis functions are
 // nothing for all pairs of a tile, and are left out.
 
 /// Rows of a tile, and how many a warp has.
@@ -81,9 +81,7 @@ struct Inputs {
     __device__ __forceinline__ void set(int part, float first, float second)
     {
         high[part] = to_halves(first, second);
-        if constexpr (SPLIT) {
-            low[part] = to_halves(first - from_half(high[part]), second - from_half(high[part] >> 16));
-        }
+        low[part] = to_halves(first - from_half(high[part]), second - from_half(high[part] >> 16));
     }
 };
 
@@ -94,17 +92,15 @@ __device__ __forceinline__ void tile_product(float (&first)[TILES][4], float (&s
 {
     const int at = (step * (Layer::COLUMNS / TILE) + pair) * WARP + lane_id();
     const uint4 b = fragments[Layer::HIGH + at];
-    if constexpr (SPLIT) {
-        const uint4 rest = fragments[Layer::LOW + at];
-        multiply_add(first[0], one.high, rest.x, rest.y);
-        multiply_add(second[0], one.high, rest.z, rest.w);
-        multiply_add(first[1], two.high, rest.x, rest.y);
-        multiply_add(second[1], two.high, rest.z, rest.w);
-        multiply_add(first[0], one.low, b.x, b.y);
-        multiply_add(second[0], one.low, b.z, b.w);
-        multiply_add(first[1], two.low, b.x, b.y);
-        multiply_add(second[1], two.low, b.z, b.w);
-    }
+    const uint4 rest = fragments[Layer::LOW + at];
+    multiply_add(first[0], one.high, rest.x, rest.y);
+    multiply_add(second[0], one.high, rest.z, rest.w);
+    multiply_add(first[1], two.high, rest.x, rest.y);
+    multiply_add(second[1], two.high, rest.z, rest.w);
+    multiply_add(first[0], one.low, b.x, b.y);
+    multiply_add(second[0], one.low, b.z, b.w);
+    multiply_add(first[1], two.low, b.x, b.y);
+    multiply_add(second[1], two.low, b.z, b.w);
     multiply_add(first[0], one.high, b.x, b.y);
     multiply_add(second[0], one.high, b.z, b.w);
     multiply_add(first[1], two.high, b.x, b.y);

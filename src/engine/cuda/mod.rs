@@ -111,8 +111,8 @@ enum Way {
     Table(Spacing),
     /// By ordinary arithmetic.
     Exact,
-    /// By tensor cores, with every number as the sum of two or as one.
-    Tensor { split: bool },
+    /// By tensor cores.
+    Tensor,
 }
 
 /// What is kept on the device.
@@ -293,17 +293,15 @@ impl Recipe {
         let widths = Widths::new(network, size_of::<T>());
         let half = matches!(filters, Filters::Half(_) | Filters::HalfExact);
         let (way, stored) = match filters {
-            Filters::Exact | Filters::HalfExact => {
-                let fits = size_of::<T>() == size_of::<f32>() && fragments::fits(network);
-                let tensor = Way::Tensor { split: !half };
-                (if fits { tensor } else { Way::Exact }, T::NAME)
-            }
+            // Sums on tensor cores are cut off, not rounded: not what single precision promises.
+            Filters::HalfExact if fragments::fits(network) => (Way::Tensor, T::NAME),
+            Filters::Exact | Filters::HalfExact => (Way::Exact, T::NAME),
             Filters::Table(tables) => (Way::Table(*tables.spacing()), T::NAME),
             Filters::Half(tables) => (Way::Table(*tables.spacing()), "unsigned short"),
         };
         let network = if half { &rounded(network) } else { network };
         let mut packed = pack(network, Padding(widths.pad));
-        let fragments = matches!(way, Way::Tensor { .. }).then(|| Fragments::new(network));
+        let fragments = (way == Way::Tensor).then(|| Fragments::new(network));
         if let Some(fragments) = &fragments {
             packed.declarations += &fragments.declarations;
         }

@@ -91,7 +91,6 @@ pub(super) fn source(
         &[
             ("TABLE", spacing.is_some().to_string()),
             ("REUSE", tuning.reuse.to_string()),
-            ("SPLIT", (way == Way::Tensor { split: true }).to_string()),
             ("HALF", (stored == "unsigned short").to_string()),
             ("SHARED_BLOCKS", description.shared_blocks.to_string()),
             (

@@ -110,7 +110,7 @@ impl Tuning {
             bins: bins.next_multiple_of(WARP),
             bin_shift,
             table: intervals.is_some(),
-            tensor: matches!(way, Way::Tensor { .. }),
+            tensor: way == Way::Tensor,
             group,
             lane_channels,
             parts: 1,
