@@ -67,7 +67,7 @@ pub(super) fn source(
     let description = &network.description;
     let spacing = match &way {
         Way::Table(spacing) => Some(spacing),
-        Way::Exact | Way::Tensor { .. } => None,
+        Way::Exact | Way::Tensor => None,
     };
     let mut text = String::from("// Written by src/engine/cuda/source.rs.\n");
     let _ = writeln!(text, "using Real = {real};\nusing Stored = {stored};");
@@ -203,7 +203,7 @@ pub(super) fn source(
         Way::Exact => {
             files!("basis.cuh", "exact.cu");
         }
-        Way::Tensor { .. } => {
+        Way::Tensor => {
             files!("basis.cuh", "tensor.cu");
         }
     }

@@ -90,7 +90,7 @@ impl Tuning {
     ) -> Result<Self> {
         let intervals = match way {
             Way::Table(spacing) => Some(spacing.intervals()),
-            Way::Exact | Way::Tensor { .. } => None,
+            Way::Exact | Way::Tensor => None,
         };
         let bin_shift = intervals.map_or(0, |intervals| {
             (0..)
