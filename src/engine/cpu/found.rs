@@ -6,6 +6,9 @@ use super::edges::{Arm, Edge};
 use crate::filter::Spacing;
 use crate::simd::Real;
 
+/// Parts of an interval that pairs are sorted by.
+const FINER: usize = 16;
+
 /// The pairs of a task within the cutoff, in the list's order.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -49,8 +52,8 @@ impl Found {
 
     /// Puts the pairs into a task in the order of their intervals.
     ///
-    /// Coefficients are then read once for all pairs of an interval. The order is that of the list within an interval, so
-    /// that of a row's pairs depends on nothing but the positions.
+    /// Coefficients are then read once for all pairs of an interval. Within it they are in the order of [`FINER`] parts, and only within
+    /// these in the list's, so that sums hardly depend on it: float32 rounds them alike in domains and with a new list.
     pub fn by_interval<T: Real>(
         &mut self,
         arch: Arch,
@@ -66,9 +69,13 @@ impl Found {
         let places = (&mut self.intervals, &mut self.positions, &mut self.rates);
         spacing.places(arch, &self.distances, (places.0, places.1, places.2));
         self.ends.clear();
-        self.ends.resize(spacing.intervals() + 1, 0);
-        for &interval in &self.intervals {
-            self.ends[interval as usize + 1] += 1;
+        self.ends.resize(FINER * spacing.intervals() + 1, 0);
+        let part = |interval: u32, t: f64| {
+            let within = (t * FINER as f64) as usize;
+            FINER * interval as usize + within.min(FINER - 1)
+        };
+        for (&interval, &t) in self.intervals.iter().zip(&self.positions) {
+            self.ends[part(interval, t) + 1] += 1;
         }
         let mut end = 0;
         for count in &mut self.ends {
@@ -78,8 +85,8 @@ impl Found {
         // Each entry is now where its interval begins, and moves to its end.
         for (at, pair) in self.pairs.iter().enumerate() {
             let interval = self.intervals[at];
-            let place = &mut self.ends[interval as usize];
             let t = self.positions[at];
+            let place = &mut self.ends[part(interval, t)];
             edges[*place as usize] = pair.edge(interval, t);
             arms[*place as usize] = pair.arm(self.rates[at] / self.distances[at]);
             *place += 1;
