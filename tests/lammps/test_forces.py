@@ -69,9 +69,9 @@ def test_zirconia(host: Host, shared: Path, number: int) -> None:
 
     The larger cells are crystals at rest, whose forces are next to nothing: sums over pairs that cancel, and in float32
     as sharp as their terms. They are held to the forces of the hot structure, of 96 atoms: the root of the mean square
-    of components there is 1.7 eV/Å, the largest 6.5. Atoms' energies cancel to 4 to
-    12% of the sum of their sizes, and like atoms are rounded alike: what single precision makes of the energy is held to
-    that sum.
+    of components there is 1.7 eV/Å, the largest 6.5. Atoms' energies cancel
+    to 4 to 12% of the sum of their sizes, and like atoms are rounded alike: what single precision makes of the energy
+    is held to that sum.
     """
     model = host.folder / "zro2_n5.safetensors"
     convert(shared / "models" / "zro2_n5_schnetkit.torch", model)
