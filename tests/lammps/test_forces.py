@@ -96,7 +96,7 @@ def test_zirconia(host: Host, shared: Path, number: int) -> None:
         first = first or found
         assert found.energy == pytest.approx(first.energy, rel=2e-6)
         assert found.energy == pytest.approx(wanted.energy, abs=rounding)
-        np.testing.assert_allclose(found.forces, first.forces, rtol=0, atol=5e-6 * hottest)
+        np.testing.assert_allclose(found.forces, first.forces, rtol=0, atol=2e-6 * hottest)
         assert np.sqrt(np.mean((found.forces - first.forces) ** 2)) < 2e-6 * hot
         size = 2e-6 * hottest * 2.1 * number  # forces times bonds
         np.testing.assert_allclose(found.virial, first.virial, rtol=0, atol=size)
