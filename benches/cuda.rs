@@ -315,23 +315,23 @@ fn resident(case: &Case, what: &str, tables: &Tables<f32>) {
         calls.sort_by(f64::total_cmp);
         calls[CALLS / 2]
     };
-    let enqueued = median(&mut || engine.enqueue(&given, &to, raw).expect("a step"));
-    engine.check(raw).expect("sound steps");
+    let enqueued = median(&mut || engine.enqueue(&given, &to, None, raw).expect("a step"));
+    engine.check(raw, None).expect("sound steps");
     stream
         .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
         .expect("a recording");
-    engine.enqueue(&given, &to, raw).expect("a step");
+    engine.enqueue(&given, &to, None, raw).expect("a step");
     let graph = stream
         .end_capture(CUgraphInstantiate_flags(0))
         .expect("a graph");
     let graph = graph.expect("launches");
     let replayed = median(&mut || graph.launch().expect("a replay"));
-    engine.check(raw).expect("sound steps");
+    engine.check(raw, None).expect("sound steps");
     let found = median(&mut || {
         engine.forget_list();
-        engine.enqueue(&given, &to, raw).expect("a step");
+        engine.enqueue(&given, &to, None, raw).expect("a step");
     });
-    engine.check(raw).expect("sound steps");
+    engine.check(raw, None).expect("sound steps");
     println!(
         "{{\"check\": \"{} {what}: resident\", \"enqueued_ms\": {enqueued:.4}, \"in_a_graph_ms\": {replayed:.4}, \"list_found_ms\": {found:.4}}}",
         case.name

@@ -589,7 +589,7 @@ enum fsn_status fsn_potential_compute(struct fsn_potential *potential,
 
 // Puts the computation of structures on a stream of CUDA, with everything on the GPU: all arrays of `structures` and
 // `results` are in the memory of the potential's GPU, nothing is copied to the host or from it, and the list of neighbours is kept or
-// found on the GPU. Shapes, types and units are those of `fsn_potential_compute`; `term_energies` must be null.
+// found on the GPU. Shapes, types and units are those of `fsn_potential_compute`; priors are evaluated on the GPU too.
 //
 // `stream` is a `cudaStream_t` or `CUstream`, null for the default stream. The call returns before the results are there; the
 // arrays must stay until they are. It waits by itself only where memory has to grow: in the first call with other
@@ -597,13 +597,13 @@ enum fsn_status fsn_potential_compute(struct fsn_potential *potential,
 // them on one stream, or order the streams, and check before other functions compute with it.
 //
 // A call that does not wait can be recorded in a CUDA graph, if the same was computed before without recording. The
-// graph serves with other positions, types, cells and pairs in the same arrays, while the list fits its memory, and until
-// the potential is freed or computes anything of other sizes or without some of these arrays.
+// graph serves with other positions, types, cells, pairs and topologies in the same arrays, while the list fits its memory, and until
+// the potential is freed, gets another topology, or computes anything of other sizes or without some of these arrays.
 //
 // What goes wrong on the GPU (an atom without a known type, positions that are not finite, two atoms at one point, results that
-// are not finite, no room for the list) is kept for `fsn_potential_check`; until then all results are NaN.
+// are not finite, terms that have no value or are not known for a structure's types, no room for the list) is kept for `fsn_potential_check`; until then all results are NaN.
 //
-// Errors: `FSN_UNSUPPORTED` if the potential is not on a GPU, evaluates priors, or is to be recorded before it was computed;
+// Errors: `FSN_UNSUPPORTED` if the potential is not on a GPU, or is to be recorded before it was computed;
 // `FSN_INVALID_ARGUMENT` for a null pointer, or an array or stream that is not the GPU's; `FSN_OUT_OF_MEMORY`; where it waits,
 // what `fsn_potential_check` reports.
 // Threads: any; calls with one potential take turns.

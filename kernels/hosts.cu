@@ -75,6 +75,9 @@ KERNEL(deliver, SEARCH_THREADS, 1)
         if (s.to_virials != nullptr) {
             whole(s.structure_virials + 6 * at, s.to_virials + 9 * at, sound, s.not_a_number);
         }
+        for (unsigned term = 0; s.to_by_term != nullptr && term < s.terms; ++term) {
+            s.to_by_term[at * s.terms + term] = sound ? s.by_term[at * s.terms + term] : s.not_a_number;
+        }
     }
     if (at < s.atoms) {
         check(s, s.atom_energies[at], at);

@@ -1,35 +1,5 @@
 // What the kernels that find neighbours work on, and the cells that structures repeat in.
 
-/// What the host learns of a list, and what a step leaves for the next; mirrored by `Status` in src/engine/cuda/list_system.rs.
-struct Status {
-    /// The least of what went wrong, kind · 2⁵⁶ + number; all ones if nothing did. Stays until the host has read it.
-    unsigned long long trouble;
-    /// Pairs of the list, also of one that there was no room for.
-    unsigned long long pairs;
-    /// Pairs counted so far.
-    unsigned long long counted;
-    /// How often the list was found.
-    unsigned long long builds;
-    /// Not zero if it has to be found.
-    unsigned stale;
-    /// Blocks of the last kernel that are done.
-    unsigned done;
-};
-
-/// What can go wrong; mirrored in src/engine/cuda/list_system.rs. The number is that of a structure, atom or pair.
-constexpr unsigned long long OFFSETS = 1;
-constexpr unsigned long long TYPE = 2;
-constexpr unsigned long long POSITION = 3;
-constexpr unsigned long long CELL = 4;
-constexpr unsigned long long IMAGES = 5;
-constexpr unsigned long long EXCLUDED = 6;
-constexpr unsigned long long FAR = 7;
-constexpr unsigned long long MANY = 8;
-constexpr unsigned long long NO_ROOM = 9;
-constexpr unsigned long long COINCIDENT = 10;
-constexpr unsigned long long RESULT = 11;
-constexpr unsigned long long NOTHING = ~0ull;
-
 /// The bins of a structure, in coordinates along its periodic vectors and across them.
 struct Grid {
     double low[3];
@@ -113,16 +83,19 @@ struct System {
     const double* structure_virials;
     const double* virials;
     const unsigned long long* coincident;
+    /// Energies of network and priors, `terms` a structure.
+    const double* by_term;
     /// Where the host wants them; null for what it does not want.
     double* to_energies;
     double* to_atom_energies;
     double* to_forces;
     double* to_virials;
     double* to_atom_virials;
+    double* to_by_term;
     /// What results are where something went wrong.
     double not_a_number;
     unsigned known_count;
-    unsigned unused;
+    unsigned terms;
 };
 
 /// Coordinates beyond this are refused, so that no square overflows.
@@ -135,7 +108,7 @@ constexpr unsigned long long MOST_PAIRS = 0xffffffffull;
 
 __device__ __forceinline__ void report(const System& s, unsigned long long kind, unsigned long long number)
 {
-    atomicMin(&s.status->trouble, (kind << 56) | number);
+    report(s.status, kind, number);
 }
 
 /// Whether this step finds the list.

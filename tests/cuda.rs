@@ -8,7 +8,7 @@ mod common;
 mod emulator;
 
 use common::cuda_checks::{Source, corners, exact, failures, ghosts, many_atoms, same_filters};
-use common::{list_checks, resident_checks};
+use common::{list_checks, resident_checks, term_checks};
 use emulator::Emulator;
 use flashschnet::engine::cuda::Device;
 
@@ -67,6 +67,21 @@ fn lists_refuse_what_they_cannot_be_made_of() {
 #[test]
 fn hosts_may_have_their_arrays_on_the_device() {
     resident_checks::resident(device, true);
+}
+
+#[test]
+fn priors_are_the_processors() {
+    term_checks::every_form(device);
+}
+
+#[test]
+fn priors_are_refused_in_the_same_words() {
+    term_checks::refusals(device);
+}
+
+#[test]
+fn priors_are_enqueued() {
+    term_checks::enqueued(device);
 }
 
 #[test]

@@ -148,6 +148,7 @@ fn zeros(atoms: usize) -> Results {
         forces: vec![[0.0; 3]; atoms],
         virials: vec![[0.0; 9]],
         atom_virials: vec![[0.0; 9]; atoms],
+        terms: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::cuda_checks::{Source, corners, exact, ghosts, many_atoms, same_filters};
-use common::{list_checks, resident_checks};
+use common::{list_checks, resident_checks, term_checks};
 use flashschnet::engine::cuda::{Device, Gpu};
 
 fn device(_: u64) -> Box<dyn Device> {
@@ -79,6 +79,13 @@ fn lists_refuse_what_they_cannot_be_made_of() {
 #[test]
 fn hosts_may_have_their_arrays_on_the_device() {
     resident_checks::resident(device, false);
+}
+
+#[test]
+fn priors_are_the_processors() {
+    term_checks::every_form(device);
+    term_checks::refusals(device);
+    term_checks::enqueued(device);
 }
 
 #[test]

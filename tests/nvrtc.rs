@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::thread;
 
 use common::cuda_model::usual_model;
-use flashschnet::engine::cuda::{Filters, Limits, compile, neighbor_program, programs};
+use flashschnet::engine::cuda::{
+    Filters, Limits, compile, neighbor_program, programs, term_program,
+};
 use flashschnet::engine::network;
 use flashschnet::filter::{HalfTables, Tables};
 
@@ -18,8 +20,8 @@ const LIMITS: Limits = Limits {
     shared: 64 * 1024,
     multiprocessors: 40,
 };
-/// The program that is the same for all networks.
-const NEIGHBOURS: &str = "neighbours";
+/// The programs that are the same for all networks.
+const COMMON: [&str; 2] = ["neighbours", "priors"];
 /// Bytes that a thread of the kernels on tensor cores may put aside: they do so once for a tile of pairs, outside all inner loops,
 /// on some architectures and not on others.
 const ASIDE: u32 = 128;
@@ -68,7 +70,7 @@ fn all_programs() -> Vec<(&'static str, String)> {
         "double exact",
         programs(network, Filters::<f64>::Exact, LIMITS),
     );
-    all.push((NEIGHBOURS, neighbor_program()));
+    all.extend(COMMON.into_iter().zip([neighbor_program(), term_program()]));
     all
 }
 
@@ -80,7 +82,7 @@ fn every_kernel_compiles_for_every_architecture() {
         .flat_map(|&architecture| (0..programs.len()).map(move |at| (architecture, at)))
         // Programs for few rows, and those in float64, differ in sizes alone: some architectures will do.
         .filter(|&(architecture, at)| {
-            let everywhere = at < 8 && at % 2 == 1 || programs[at].0 == NEIGHBOURS;
+            let everywhere = at < 8 && at % 2 == 1 || COMMON.contains(&programs[at].0);
             everywhere || [(7, 5), (9, 0)].contains(&architecture) && at < 10
         })
         .collect();
@@ -130,7 +132,8 @@ fn check(name: &str, architecture: (u32, u32), log: &str) {
             );
         }
     }
-    assert!(kernels >= 10, "{name}, {architecture:?}:\n{log}");
+    let least = if COMMON.contains(&name) { 4 } else { 10 };
+    assert!(kernels >= least, "{name}, {architecture:?}:\n{log}");
     if std::env::var_os("FSN_SHOW_RESOURCES").is_some() {
         println!("{name} {architecture:?}\n{log}");
     }

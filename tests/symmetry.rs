@@ -216,6 +216,7 @@ fn twice_the_cell_has_twice_the_energy() {
             forces: single.forces.repeat(2),
             virials: vec![single.virials[0].map(|v| 2.0 * v)],
             atom_virials: single.atom_virials.repeat(2),
+            terms: Vec::new(),
         };
         assert_same(&double.compute(&mut potential), &expected);
     }

@@ -6,6 +6,9 @@
 pub mod cpu;
 pub mod cuda;
 pub mod reference;
+mod terms;
+
+pub use terms::{Chosen, Form, TermRows, Terms, Topology};
 
 use crate::model::{Model, Network};
 use crate::{Error, Result};
@@ -128,6 +131,8 @@ pub struct Results {
     pub virials: Vec<[f64; 9]>,
     /// Share of each atom in the virial, row-major 3 × 3: half of each pair's to either atom.
     pub atom_virials: Vec<[f64; 9]>,
+    /// Where the engine adds analytic terms, energies of the network and of each prior: structures × (1 + priors).
+    pub terms: Vec<f64>,
 }
 
 impl Results {
@@ -160,6 +165,7 @@ impl Results {
             [0.0; 9],
             if wanted.atom_virials { atoms } else { 0 },
         );
+        self.terms.clear();
     }
 }
 
@@ -221,6 +227,8 @@ pub struct Unlisted<'a> {
     pub excluded: &'a [[i32; 2]],
     /// What a list is longer than the cutoff.
     pub skin: f64,
+    /// Terms to add to what the network gives.
+    pub terms: Option<Chosen<'a>>,
 }
 
 /// Lattice vectors of each structure, and which of them repeat.
@@ -246,6 +254,8 @@ pub struct Resident {
     pub excluded_pairs: usize,
     /// excluded pairs × 2 int32; may be missing.
     pub excluded: u64,
+    /// structures int32: topologies, −1 for the one that has a structure's types; may be missing.
+    pub topologies: u64,
     pub skin: f64,
 }
 
@@ -259,6 +269,7 @@ pub struct ResidentResults {
     pub forces: u64,
     pub virials: u64,
     pub atom_virials: u64,
+    pub terms: u64,
 }
 
 /// What an engine can do whose arrays are on a device: find neighbours there, and serve hosts that have theirs there too.
@@ -283,7 +294,7 @@ pub trait OnDevice {
     /// [`Error::Device`]
     fn facts(&self) -> Result<cuda::Facts>;
 
-    /// Puts all that computing `structures` takes on `stream`, and waits only where memory has to grow.
+    /// Puts all that computing `structures` takes on `stream`, with `terms` added, and waits only where memory has to grow.
     ///
     /// # Errors
     /// What can be seen without waiting; the rest is [`OnDevice::check`]'s, and what was computed is then not a number.
@@ -291,6 +302,7 @@ pub trait OnDevice {
         &mut self,
         structures: &Resident,
         results: &ResidentResults,
+        terms: Option<&dyn Terms>,
         stream: u64,
     ) -> Result<()>;
 
@@ -298,7 +310,7 @@ pub trait OnDevice {
     ///
     /// # Errors
     /// As [`OnDevice::compute_unlisted`]; [`Error::Again`] if a list had no room, which it has now.
-    fn check(&mut self, stream: u64) -> Result<()>;
+    fn check(&mut self, stream: u64, terms: Option<&dyn Terms>) -> Result<()>;
 }
 
 /// The network an engine is to compute.

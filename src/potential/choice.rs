@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::options::{Device, Filters, Options, Precision, PriorUse};
+use super::options::{Device, Filters, Options, Precision};
 use super::terms::NoNetwork;
 use crate::Result;
 use crate::engine::cpu::{self, CpuEngine, CpuReal};
@@ -145,10 +145,8 @@ fn with_gpu<T: CudaReal>(
     info: Option<TableInfo>,
     notes: Vec<String>,
 ) -> Result<Choice> {
-    // The engine has one; priors are computed here.
-    let priors = options.priors == PriorUse::On && !model.priors().is_empty();
-    let threads = if priors { default_threads() } else { 1 };
-    options.threads = Some(options.threads.unwrap_or(threads));
+    // All of the work is the GPU's.
+    options.threads = Some(options.threads.unwrap_or(1));
     let engine = Box::new(CudaEngine::new(model.clone(), filters, Box::new(gpu))?);
     Ok(Choice::made(engine, Device::Cuda, options, info, notes))
 }

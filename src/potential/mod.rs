@@ -1,6 +1,7 @@
 //! Model + device + precision + workspace: the one object that computes.
 
 mod choice;
+mod device_terms;
 mod domain;
 mod exclusions;
 mod geometry;
@@ -16,13 +17,14 @@ pub use input::{Domain, HostNeighbors, Structures};
 pub use options::{Device, Filters, Options, Precision, PriorUse};
 
 use self::choice::Choice;
+use self::device_terms::DeviceTerms;
 use self::domain::DomainList;
 use self::exclusions::Exclusions;
 use self::terms::Threads;
 use crate::engine::cuda::Facts;
 use crate::engine::{
-    Engine, Exchange, Graph, Images, OnDevice, Resident, ResidentResults, Results, Unlisted,
-    Wanted, network,
+    Chosen, Engine, Exchange, Graph, Images, OnDevice, Resident, ResidentResults, Results, Terms,
+    Unlisted, Wanted, network,
 };
 use crate::model::{Aggregation, Model, Network};
 use crate::neighbors::{Cell, NeighborList, VerletList};
@@ -276,15 +278,15 @@ impl Potential {
             self.compute_on_device(structures, cells, wanted)?;
         } else {
             self.compute_listed(structures, cells, wanted)?;
+            terms::add(
+                self.priors.as_ref(),
+                structures,
+                cells,
+                &mut self.results,
+                &mut self.by_term,
+                &mut self.threads,
+            )?;
         }
-        terms::add(
-            self.priors.as_ref(),
-            structures,
-            cells,
-            &mut self.results,
-            &mut self.by_term,
-            &mut self.threads,
-        )?;
         check_results(&self.results)
     }
 
@@ -313,7 +315,7 @@ impl Potential {
         self.engine.compute(&graph, wanted, None, &mut self.results)
     }
 
-    /// The network with a list that the engine finds.
+    /// Network and priors, with a list that the engine finds.
     fn compute_on_device(
         &mut self,
         structures: &Structures,
@@ -323,6 +325,7 @@ impl Potential {
         let excluded = excluded(&self.model, structures.excluded)?;
         exclusions::check(excluded, structures.positions.len())?;
         let periodic: Vec<[bool; 3]> = cells.iter().map(Cell::periodic).collect();
+        let terms = device_terms(&self.model, self.priors.as_ref());
         let unlisted = Unlisted {
             positions: structures.positions,
             types: &self.rows,
@@ -333,6 +336,10 @@ impl Potential {
                 .then_some((&self.vectors, &periodic)),
             excluded,
             skin: self.skin,
+            terms: terms.as_ref().map(|terms| Chosen {
+                terms,
+                topologies: terms.priors.chosen(),
+            }),
         };
         let engine = on_device(&mut *self.engine)?;
         let found = match engine.compute_unlisted(&unlisted, wanted, &mut self.results) {
@@ -351,21 +358,20 @@ impl Potential {
             self.found_at.clear();
             self.found_at.extend_from_slice(structures.positions);
         }
+        let by_term = if self.priors.is_some() {
+            &self.results.terms
+        } else {
+            &self.results.energies
+        };
+        self.by_term.clone_from(by_term);
         Ok(())
     }
 
     /// Puts the computation of structures that are on the engine's device on a stream there; `given.skin` is not looked at.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the engine is on no device, or priors are to be evaluated; those of [`OnDevice::enqueue`].
+    /// [`Error::Unsupported`] if the engine is on no device; those of [`OnDevice::enqueue`].
     pub fn enqueue(&mut self, given: &Resident, to: &ResidentResults, stream: u64) -> Result<()> {
-        if self.priors.is_some() {
-            return Err(Error::unsupported(format!(
-                "{} has priors, which are evaluated by the processor: what is enqueued on a GPU is the network alone, of a \
-                 potential made with priors off",
-                self.model.name()
-            )));
-        }
         if given.excluded == 0 {
             excluded(&self.model, None)?;
         }
@@ -373,7 +379,9 @@ impl Potential {
             skin: self.skin,
             ..*given
         };
-        on_device(&mut *self.engine)?.enqueue(&given, to, stream)
+        let terms = device_terms(&self.model, self.priors.as_ref());
+        let terms = terms.as_ref().map(|terms| -> &dyn Terms { terms });
+        on_device(&mut *self.engine)?.enqueue(&given, to, terms, stream)
     }
 
     /// Waits for a stream of the engine's device and reports what went wrong in what was enqueued.
@@ -381,7 +389,9 @@ impl Potential {
     /// # Errors
     /// [`Error::Unsupported`] if the engine is on no device; those of [`OnDevice::check`].
     pub fn check(&mut self, stream: u64) -> Result<()> {
-        on_device(&mut *self.engine)?.check(stream)
+        let terms = device_terms(&self.model, self.priors.as_ref());
+        let terms = terms.as_ref().map(|terms| -> &dyn Terms { terms });
+        on_device(&mut *self.engine)?.check(stream, terms)
     }
 
     /// Takes over a host's neighbour list, for [`Potential::compute_domain`].
@@ -467,6 +477,10 @@ impl Potential {
         }
         Ok(())
     }
+}
+
+fn device_terms<'a>(model: &'a Model, priors: Option<&'a Priors>) -> Option<DeviceTerms<'a>> {
+    priors.map(|priors| DeviceTerms { model, priors })
 }
 
 fn on_device(engine: &mut dyn Engine) -> Result<&mut dyn OnDevice> {

@@ -36,6 +36,28 @@ const ANGLE: [[usize; 2]; 2] = [[1, 0], [1, 2]];
 const CHAIN: [[usize; 2]; 3] = [[0, 1], [1, 2], [2, 3]];
 
 impl Topology {
+    /// What is wrong with a term, counted through all lists: a vector of it of a number has no length, or with none, atoms lie on a line.
+    pub fn fault(&self, mut term: usize, vector: Option<usize>) -> Fault {
+        let mut prior = 0;
+        while prior + 1 < self.terms.len() && term >= self.terms[prior].len() {
+            term -= self.terms[prior].len();
+            prior += 1;
+        }
+        let terms = &self.terms[prior];
+        let order = terms.kind.atoms();
+        let edges: &[[usize; 2]] = match order {
+            2 => &BOND,
+            3 => &ANGLE,
+            _ => &CHAIN,
+        };
+        let degenerate = vector.map_or(Degenerate::Collinear, Degenerate::Coincident);
+        let atoms = &terms.atoms[term * order..(term + 1) * order];
+        Fault {
+            prior,
+            reason: reason(degenerate, edges, atoms),
+        }
+    }
+
     /// Adds energies, forces and virials of all terms at these positions.
     pub fn add(
         &self,

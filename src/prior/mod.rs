@@ -19,7 +19,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use self::evaluate::Sums;
-pub use self::topology::TermList;
+pub use self::topology::{TermList, Terms};
+
+use self::evaluate::Fault;
 
 use self::topology::Topology;
 use crate::model::Model;
@@ -117,13 +119,7 @@ impl Priors {
         for structure in 0..count {
             let types = &types[offsets[structure]..offsets[structure + 1]];
             let number = asked.map_or(FIND, |asked| asked[structure]);
-            let found = if number == FIND {
-                self.find(self.chosen[structure], types)
-            } else {
-                self.named(number, types)
-            };
-            self.chosen[structure] = found
-                .map_err(|reason| Error::invalid(format!("structure {structure} {reason}")))?;
+            self.chosen[structure] = self.fit(structure, self.chosen[structure], types, number)?;
         }
         Ok(())
     }
@@ -140,13 +136,66 @@ impl Priors {
         sums: &mut Sums,
     ) -> Result<()> {
         let topology = &self.topologies[self.chosen[number]];
-        topology.add(positions, cell, sums).map_err(|fault| {
-            Error::invalid(format!(
-                "structure {number}: prior {:?}: {}",
-                self.model.priors()[fault.prior].description.name,
-                fault.reason
-            ))
-        })
+        topology
+            .add(positions, cell, sums)
+            .map_err(|fault| self.fault(number, fault))
+    }
+
+    /// Of the last structures, each one's topology.
+    pub fn chosen(&self) -> &[usize] {
+        &self.chosen
+    }
+
+    /// How many topologies there are: more may come, none goes.
+    pub fn topologies(&self) -> usize {
+        self.topologies.len()
+    }
+
+    /// The types of a topology, and whether it is what a search by them finds.
+    pub fn types(&self, topology: usize) -> (&[i32], bool) {
+        (&self.topologies[topology].types, self.found[topology])
+    }
+
+    /// The terms of a topology, one list for each prior.
+    pub fn lists(&self, topology: usize) -> &[Terms] {
+        &self.topologies[topology].terms
+    }
+
+    /// What [`Priors::add`] says of a term that has no value: a vector of it of a number has no length, or with none, atoms lie on a line.
+    pub fn degenerate(
+        &self,
+        structure: usize,
+        topology: usize,
+        term: usize,
+        vector: Option<usize>,
+    ) -> Error {
+        self.fault(structure, self.topologies[topology].fault(term, vector))
+    }
+
+    /// What [`Priors::choose`] says of a structure that has not the topology asked for.
+    ///
+    /// # Errors
+    /// That is what it returns.
+    pub fn refuse(&self, structure: usize, types: &[i32], asked: i32) -> Result<usize> {
+        self.fit(structure, usize::MAX, types, asked)
+    }
+
+    /// The topology of a structure of these types that had topology `last`.
+    fn fit(&self, structure: usize, last: usize, types: &[i32], asked: i32) -> Result<usize> {
+        let found = if asked == FIND {
+            self.find(last, types)
+        } else {
+            self.named(asked, types)
+        };
+        found.map_err(|reason| Error::invalid(format!("structure {structure} {reason}")))
+    }
+
+    fn fault(&self, structure: usize, fault: Fault) -> Error {
+        Error::invalid(format!(
+            "structure {structure}: prior {:?}: {}",
+            self.model.priors()[fault.prior].description.name,
+            fault.reason
+        ))
     }
 
     fn push(&mut self, topology: Topology) -> usize {

@@ -25,7 +25,8 @@ pub(super) struct Topology {
 
 /// The terms of one prior in one molecule.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Terms {
+pub struct Terms {
+    /// Their form.
     pub kind: PriorKind,
     /// Square of the distance beyond which pair terms are zero; infinite if there is none.
     pub cutoff2: f64,
@@ -162,7 +163,7 @@ impl Terms {
     }
 
     /// Number of terms.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.atoms.len() / self.kind.atoms()
     }
 }

@@ -9,7 +9,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use flashschnet::engine::cuda::{Device, Facts, Kernel, Launch, Limits, neighbor_program};
+use flashschnet::engine::cuda::{
+    Device, Facts, Kernel, Launch, Limits, neighbor_program, term_program,
+};
 use flashschnet::{Error, Result};
 use libloading::Library;
 
@@ -71,12 +73,13 @@ fn layout(bytes: usize) -> Layout {
 
 /// A program as a library of its own.
 ///
-/// The one for neighbours is the same for all networks, and compiled once. Each device has a copy, since it has variables.
+/// Those that are the same for all networks are compiled once. Each device has a copy, since they have variables.
 fn load(source: &str) -> Library {
-    static COMMON: OnceLock<Vec<u8>> = OnceLock::new();
+    static COMMON: [OnceLock<Vec<u8>>; 2] = [const { OnceLock::new() }; 2];
     let library = stem().with_extension("so");
-    if source == neighbor_program() {
-        let bytes = COMMON.get_or_init(|| {
+    let programs = [neighbor_program(), term_program()];
+    if let Some(number) = programs.iter().position(|program| program == source) {
+        let bytes = COMMON[number].get_or_init(|| {
             build(source, &library);
             fs::read(&library).expect("a library")
         });

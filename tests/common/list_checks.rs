@@ -29,6 +29,7 @@ impl Case {
             structures: &self.offsets,
             cells: repeats.then_some((&vectors, &periodic)),
             excluded: &self.excluded,
+            terms: None,
             skin,
         };
         lists.find(&given, self.cutoff)

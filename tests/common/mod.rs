@@ -16,3 +16,4 @@ pub mod random_tensors;
 pub mod resident_checks;
 pub mod small_model;
 pub mod system;
+pub mod term_checks;

@@ -56,6 +56,7 @@ impl Host {
             periodic: place(3 * structures),
             excluded_pairs: 0,
             excluded: 0,
+            topologies: 0,
             skin: SKIN,
         };
         let to = ResidentResults {
@@ -64,6 +65,7 @@ impl Host {
             forces: place(24 * atoms),
             virials: place(72 * structures),
             atom_virials: place(72 * atoms),
+            terms: 0,
         };
         engine.forget_list();
         Self {
@@ -106,7 +108,7 @@ impl Host {
         }
         self.device().leave();
         let (given, to) = (self.given, self.to);
-        self.engine.enqueue(&given, &to, stream)?;
+        self.engine.enqueue(&given, &to, None, stream)?;
         self.device().enter(0)?;
         let (atoms, structures) = (self.given.atoms, self.given.structures);
         let mut results = Results::default();
@@ -140,6 +142,7 @@ impl Host {
             cells: Some((&self.cells, &self.periodic)),
             excluded: &[],
             skin: SKIN,
+            terms: None,
         };
         engine
             .compute_unlisted(&given, ALL, &mut results)
@@ -152,7 +155,7 @@ impl Host {
             .compute(stream)
             .unwrap_or_else(|e| panic!("{what}: {e}"));
         self.engine
-            .check(0)
+            .check(0, None)
             .unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(found == self.expected(engine), "{what}");
     }
@@ -168,9 +171,9 @@ impl Host {
             found.forces.as_flattened().iter().all(|f| f.is_nan()),
             "{text}"
         );
-        let error = self.engine.check(0).expect_err(text);
+        let error = self.engine.check(0, None).expect_err(text);
         assert!(error.to_string().contains(text), "{error}");
-        self.engine.check(0).expect("reported once");
+        self.engine.check(0, None).expect("reported once");
         error
     }
 
@@ -247,7 +250,10 @@ pub fn resident(device: MakeDevice, records: bool) {
         let given = host.given;
         let mut wrong = given;
         change(&mut wrong);
-        let error = host.engine.enqueue(&wrong, &host.to, 0).expect_err(text);
+        let error = host
+            .engine
+            .enqueue(&wrong, &host.to, None, 0)
+            .expect_err(text);
         assert!(error.to_string().contains(text), "{error}");
     }
     host.check(&mut engine, stream, "after refusals");
@@ -282,8 +288,10 @@ fn room(device: MakeDevice) {
             ..ResidentResults::default()
         },
     );
-    host.engine.enqueue(&given, &energies, 0).expect("energies");
-    host.engine.check(0).expect("energies");
+    host.engine
+        .enqueue(&given, &energies, None, 0)
+        .expect("energies");
+    host.engine.check(0, None).expect("energies");
     assert!(!Wanted::default().gradients());
     host.free();
 }

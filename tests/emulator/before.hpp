@@ -14,12 +14,15 @@
 #include <ucontext.h>
 #include <vector>
 
+using std::atan2;
 using std::ceil;
 using std::cos;
 using std::exp;
 using std::fabs;
 using std::floor;
+using std::hypot;
 using std::log1p;
+using std::round;
 using std::sin;
 using std::sqrt;
 using std::tanh;
@@ -162,8 +165,8 @@ T shuffle(T value, unsigned from)
 
 } // namespace emulator
 
-static void __syncthreads() { emulator::wait(emulator::block); }
-static void __syncwarp() { emulator::wait(emulator::warp().group); }
+[[maybe_unused]] static void __syncthreads() { emulator::wait(emulator::block); }
+[[maybe_unused]] static void __syncwarp() { emulator::wait(emulator::warp().group); }
 
 template <class T>
 T __shfl_sync(unsigned, T value, unsigned from)

@@ -63,6 +63,8 @@ def test_a_potential_on_the_processor_has_no_gpu(potential: flashschnet.Potentia
         ({"offsets": Shown(np.array([0, 1, 3], np.int32))}, TypeError, "offsets must be of type <i8 or <u8"),
         ({"offsets": Shown([0, 1, 3])}, flashschnet.InvalidArgument, r"energies must have shape \(2,\), not \(1,\)"),
         ({"excluded": Shown(np.zeros(2, np.int32))}, flashschnet.InvalidArgument, r"excluded must have shape \(2, 2\)"),
+        ({"topologies": Shown([0])}, TypeError, "topologies must be of type <i4, not <i8"),
+        ({"term_energies": Shown(np.zeros(4))}, flashschnet.InvalidArgument, r"term_energies must have shape \(1, 1\)"),
         ({"forces": Shown(np.zeros((3, 3)), data=(8, True))}, flashschnet.InvalidArgument, "forces is read-only"),
         ({"stream": "a"}, TypeError, "stream must be a stream of CUDA or its number, not str"),
     ],

@@ -29,11 +29,15 @@ pub enum Kernel {
     Sort,
     Admit,
     Deliver,
+    Choose,
+    Reduce,
+    Terms,
+    Tally,
 }
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::Start,
         Self::Geometry,
         Self::Receive,
@@ -55,6 +59,10 @@ impl Kernel {
         Self::Sort,
         Self::Admit,
         Self::Deliver,
+        Self::Choose,
+        Self::Reduce,
+        Self::Terms,
+        Self::Tally,
     ];
 
     /// Its name in the source.
@@ -81,6 +89,10 @@ impl Kernel {
             Self::Sort => "sort",
             Self::Admit => "admit",
             Self::Deliver => "deliver",
+            Self::Choose => "choose",
+            Self::Reduce => "reduce",
+            Self::Terms => "terms",
+            Self::Tally => "tally",
         }
     }
 }

@@ -68,6 +68,7 @@ pub fn neighbor_program() -> String {
     }
     for (name, content) in [
         ("launch.cuh", include_str!("../../../kernels/launch.cuh")),
+        ("status.cuh", include_str!("../../../kernels/status.cuh")),
         (
             "neighbors.cuh",
             include_str!("../../../kernels/neighbors.cuh"),

@@ -40,6 +40,12 @@ impl Status {
         let number = self.trouble & ((1 << NUMBER_BITS) - 1);
         (self.trouble != NOTHING).then(|| match self.trouble >> NUMBER_BITS {
             9 => Trouble::NoRoom(number),
+            kind @ 12..=15 => Trouble::Term(TermFault {
+                structure: (number >> ATOM_BITS) as usize,
+                term: (number & ((1 << ATOM_BITS) - 1)) as usize,
+                vector: (kind < 15).then(|| kind as usize - 12),
+            }),
+            16 => Trouble::Unmatched(number as usize),
             kind => Trouble::Wrong(error(kind, number)),
         })
     }
@@ -51,6 +57,20 @@ pub(super) enum Trouble {
     NoRoom(u64),
     /// What is wrong with the input or the result.
     Wrong(Error),
+    /// A term has no value.
+    Term(TermFault),
+    /// The structure of this number has no topology.
+    Unmatched(usize),
+}
+
+/// Which term has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TermFault {
+    pub structure: usize,
+    /// Its number among the terms of the structure's topology.
+    pub term: usize,
+    /// Which of its vectors has no length; none if atoms lie on a line.
+    pub vector: Option<usize>,
 }
 
 /// The kinds of `kernels/neighbors.cuh`.
@@ -135,14 +155,16 @@ pub(super) struct Host {
     pub structure_virials: u64,
     pub virials: u64,
     pub coincident: u64,
+    pub by_term: u64,
     pub to_energies: u64,
     pub to_atom_energies: u64,
     pub to_forces: u64,
     pub to_virials: u64,
     pub to_atom_virials: u64,
+    pub to_by_term: u64,
     pub not_a_number: f64,
     pub known_count: u32,
-    pub unused: u32,
+    pub terms: u32,
 }
 
 // SAFETY: numbers of 64 bits, and even numbers of those of 32 after them: nothing is between them.

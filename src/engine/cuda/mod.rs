@@ -16,6 +16,8 @@ mod lists;
 mod passes;
 mod source;
 mod system;
+mod term_system;
+mod term_tables;
 mod tuning;
 mod unlisted;
 mod weights;
@@ -27,6 +29,7 @@ pub use device::{Batch, Device, Facts, Kernel, KernelFacts, Launch, Limits};
 pub use driver::Gpu;
 pub use finder::neighbor_program;
 pub use system::System;
+pub use term_tables::term_program;
 pub use tuning::Tuning;
 pub use unlisted::{DeviceList, DeviceLists};
 
@@ -34,6 +37,7 @@ use self::device::{Array, Plain};
 use self::fragments::Fragments;
 use self::lists::Lists;
 use self::source::{Widths, basis_numbers, source};
+use self::term_tables::TermTables;
 use self::tuning::Regime;
 use self::unlisted::Unlisting;
 use self::weights::{Padding, pack};
@@ -80,6 +84,8 @@ pub struct CudaEngine<T> {
     work: Workspace,
     /// What finds neighbours, made when it is first needed.
     unlisting: Option<Unlisting>,
+    /// Analytic terms, when there are any.
+    terms: Option<TermTables>,
     /// Rows on their way through an exchange.
     exchanged: Vec<T>,
     /// Results as they come from the device.
@@ -238,6 +244,7 @@ impl<T: CudaReal> CudaEngine<T> {
             limits: device.limits(),
             work,
             unlisting: None,
+            terms: None,
             exchanged: Vec::new(),
             fetched: Vec::new(),
             device,

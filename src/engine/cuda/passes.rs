@@ -58,6 +58,7 @@ impl<T: CudaReal> CudaEngine<T> {
         Ok(Run {
             program,
             shape,
+            wanted,
             system,
             batch: Batch::default(),
         })
@@ -374,6 +375,7 @@ impl Sections {
 pub(super) struct Run {
     program: Program,
     pub shape: Shape,
+    pub wanted: Wanted,
     pub system: System,
     pub batch: Batch,
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use super::device::{Array, Batch, Device, Facts, Kernel, words_of};
 use super::finder::{Finder, Problem};
-use super::list_system::{Arrays, Host, Status, Trouble};
+use super::list_system::{Arrays, Host, Status, TermFault, Trouble};
 use super::passes::{Inputs, Run, Shape};
+use super::term_system::TermSystem;
+use super::term_tables::{Place, TermTables};
 use super::{CudaEngine, CudaReal};
 use crate::engine::{
-    OnDevice, Resident, ResidentResults, Results, Unlisted, Wanted, network as network_of,
+    Chosen, OnDevice, Resident, ResidentResults, Results, Terms, Unlisted, Wanted,
+    network as network_of,
 };
 use crate::{Error, Result};
 
@@ -105,20 +108,31 @@ impl Unlisting {
         Ok((problem, arrays))
     }
 
-    /// Deals with what a step found wrong; whether it is to be computed again.
-    fn settle(&mut self, status: Status) -> Result<bool> {
+    /// Deals with what a step found wrong.
+    fn settle(&mut self, status: Status) -> Result<Verdict> {
         let Some(trouble) = status.trouble() else {
-            return Ok(false);
+            return Ok(Verdict::Sound);
         };
         self.finder.clear(status)?;
         match trouble {
             Trouble::NoRoom(pairs) => {
                 self.finder.make_room(pairs);
-                Ok(true)
+                Ok(Verdict::Again)
             }
             Trouble::Wrong(error) => Err(error),
+            Trouble::Term(fault) => Ok(Verdict::Term(fault)),
+            Trouble::Unmatched(structure) => Ok(Verdict::Unmatched(structure)),
         }
     }
+}
+
+/// How a step ended, errors aside that need no more words.
+enum Verdict {
+    Sound,
+    /// It is to be computed again, with more room.
+    Again,
+    Term(TermFault),
+    Unmatched(usize),
 }
 
 /// Neighbour lists from a device, without a network: what tests compare with the processor's.
@@ -168,7 +182,7 @@ impl DeviceLists {
             self.own.finder.watch(&arrays, &mut batch);
             self.device.run(&batch)?;
             let status = self.own.finder.read()?;
-            if !self.own.settle(status)? {
+            if !matches!(self.own.settle(status)?, Verdict::Again) {
                 let (offsets, neighbors, shifts) = self.own.finder.get(&arrays)?;
                 return Ok(DeviceList {
                     offsets,
@@ -262,11 +276,13 @@ impl<T: CudaReal> CudaEngine<T> {
             ("cells", given.cells, false),
             ("periodic", given.periodic, false),
             ("excluded", given.excluded, given.excluded_pairs > 0),
+            ("topologies", given.topologies, false),
             ("energies", to.energies, false),
             ("atom_energies", to.atom_energies, false),
             ("forces", to.forces, false),
             ("virials", to.virials, false),
             ("atom_virials", to.atom_virials, false),
+            ("term_energies", to.terms, false),
         ] {
             if address != 0 {
                 self.device.check_address(address, name)?;
@@ -305,6 +321,7 @@ impl<T: CudaReal> CudaEngine<T> {
                 to_forces: to.forces,
                 to_virials: to.virials,
                 to_atom_virials: to.atom_virials,
+                to_by_term: to.terms,
                 not_a_number: f64::NAN,
                 ..Host::default()
             },
@@ -313,9 +330,17 @@ impl<T: CudaReal> CudaEngine<T> {
         Ok((problem, arrays, wanted))
     }
 
-    fn enqueue_in(&mut self, given: &Resident, to: &ResidentResults, recorded: bool) -> Result<()> {
+    fn enqueue_in(
+        &mut self,
+        given: &Resident,
+        to: &ResidentResults,
+        terms: Option<&dyn Terms>,
+        recorded: bool,
+    ) -> Result<()> {
         let (problem, mut arrays, wanted) = self.resident(given, to)?;
-        let ready = self.unlisting.as_ref().and_then(|own| own.ready) == Some((problem, wanted));
+        let there = terms.is_none_or(|terms| self.terms.as_ref().is_some_and(|own| own.has(terms)));
+        let ready =
+            there && self.unlisting.as_ref().and_then(|own| own.ready) == Some((problem, wanted));
         if recorded && !ready {
             return Err(Error::unsupported(
                 "a stream records what was computed before without recording, with as many atoms, structures and excluded pairs and the same results, so that all memory is there",
@@ -344,14 +369,31 @@ impl<T: CudaReal> CudaEngine<T> {
                 self.device.run(&run.batch)?;
                 let own = self.unlisting()?;
                 let status = own.finder.read()?;
-                if !own.settle(status)? {
+                if !matches!(own.settle(status)?, Verdict::Again) {
                     break;
                 }
                 (run, arrays) = self.prepare(problem, arrays, types, wanted)?;
             }
         }
         self.step(&mut run, wanted, None)?;
+        let (mut by_term, mut width) = (run.system.energies, 1);
+        if let Some(terms) = terms {
+            let own = self.tables(terms)?;
+            own.leave_choice(problem.structures)?;
+            let system = self.term_system(&run, &arrays)?;
+            let system = TermSystem {
+                asked: given.topologies,
+                rows: types,
+                ..system
+            };
+            let own = self.tables(terms)?;
+            own.find(&system, &mut run.batch);
+            own.add(&system, &mut run.batch);
+            (by_term, width) = (system.by_term, own.width());
+        }
         arrays.host = Host {
+            by_term,
+            terms: width as u32,
             energies: run.system.energies,
             atom_energies: run.system.atom_energies,
             forces: run.system.forces,
@@ -388,17 +430,25 @@ impl<T: CudaReal> OnDevice for CudaEngine<T> {
         own.ready = None;
         let (problem, arrays) = own.bring(given, cutoff)?;
         loop {
-            let (mut run, _) = self.prepare(problem, arrays, types, wanted)?;
+            let (mut run, arrays) = self.prepare(problem, arrays, types, wanted)?;
             self.step(&mut run, wanted, None)?;
-            self.device.run(&run.batch)?;
-            let status = self.fetch_watched(&run, wanted)?;
-            let own = self.unlisting()?;
-            if !own.settle(status)? {
-                let found = own.builds != status.builds;
-                own.builds = status.builds;
-                self.hand_over(run.shape, &run.system, wanted, results)?;
-                return Ok(found);
+            if let Some(chosen) = given.terms {
+                self.add_chosen(&mut run, &arrays, &chosen)?;
             }
+            self.device.run(&run.batch)?;
+            let terms = given.terms.map(|chosen| chosen.terms);
+            let status = self.fetch_watched(&run, wanted, terms.is_some(), results)?;
+            let own = self.unlisting()?;
+            let verdict = own.settle(status)?;
+            if matches!(verdict, Verdict::Again) {
+                continue;
+            }
+            let found = own.builds != status.builds;
+            own.builds = status.builds;
+            // Atoms at one point are told first.
+            self.hand_over(run.shape, &run.system, wanted, results)?;
+            self.explain(&verdict, terms)?;
+            return Ok(found);
         }
     }
 
@@ -412,32 +462,39 @@ impl<T: CudaReal> OnDevice for CudaEngine<T> {
         self.device.facts()
     }
 
-    fn enqueue(&mut self, given: &Resident, to: &ResidentResults, stream: u64) -> Result<()> {
+    fn enqueue(
+        &mut self,
+        given: &Resident,
+        to: &ResidentResults,
+        terms: Option<&dyn Terms>,
+        stream: u64,
+    ) -> Result<()> {
         let recorded = self.device.enter(stream)?;
-        let outcome = self.enqueue_in(given, to, recorded);
+        let outcome = self.enqueue_in(given, to, terms, recorded);
         self.device.leave();
         outcome
     }
 
-    fn check(&mut self, stream: u64) -> Result<()> {
+    fn check(&mut self, stream: u64, terms: Option<&dyn Terms>) -> Result<()> {
         if self.device.enter(stream)? {
             self.device.leave();
             return Err(Error::invalid("a stream that records cannot be waited for"));
         }
-        let outcome = self.check_in();
+        let outcome = self.check_in(terms);
         self.device.leave();
         outcome
     }
 }
 
 impl<T: CudaReal> CudaEngine<T> {
-    fn check_in(&mut self) -> Result<()> {
+    fn check_in(&mut self, terms: Option<&dyn Terms>) -> Result<()> {
         let own = self.unlisting()?;
         let status = own.finder.read()?;
         own.builds = status.builds;
         let room = own.finder.room();
-        if !own.settle(status)? {
-            return Ok(());
+        let verdict = own.settle(status)?;
+        if !matches!(verdict, Verdict::Again) {
+            return self.explain(&verdict, terms);
         }
         // The arrays will be others.
         own.ready = None;
@@ -449,7 +506,13 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 
     /// How the list is; what else came with it is kept for [`CudaEngine::hand_over`].
-    fn fetch_watched(&mut self, run: &Run, wanted: Wanted) -> Result<Status> {
+    fn fetch_watched(
+        &mut self,
+        run: &Run,
+        wanted: Wanted,
+        terms: bool,
+        results: &mut Results,
+    ) -> Result<Status> {
         let length = self.fetched_length(run.shape, &run.system, wanted);
         self.fetched.resize(length, 0.0);
         let mut status = [Status::default()];
@@ -457,11 +520,87 @@ impl<T: CudaReal> CudaEngine<T> {
             .unlisting
             .as_ref()
             .ok_or_else(|| Error::Internal("no neighbour lists".into()))?;
-        self.device.download_all(&mut [
+        let mut parts = vec![
             self.work.results.part(&mut self.fetched),
             own.finder.part(&mut status),
-        ])?;
+        ];
+        if let Some(own) = self.terms.as_ref().filter(|_| terms) {
+            results
+                .terms
+                .resize(run.shape.structures * own.width(), 0.0);
+            parts.push(own.part(&mut results.terms));
+        }
+        self.device.download_all(&mut parts)?;
         Ok(status[0])
+    }
+
+    /// The tables of terms, with all topologies there are.
+    fn tables(&mut self, terms: &dyn Terms) -> Result<&mut TermTables> {
+        if self.terms.is_none() {
+            self.terms = Some(TermTables::new(&self.device)?);
+        }
+        let own = self.terms.as_mut();
+        let own = own.ok_or_else(|| Error::Internal("no tables of terms".into()))?;
+        own.update(terms)?;
+        Ok(own)
+    }
+
+    /// Adds the launches for terms that the host has chosen.
+    fn add_chosen(&mut self, run: &mut Run, arrays: &Arrays, chosen: &Chosen) -> Result<()> {
+        self.tables(chosen.terms)?.choose(chosen.topologies)?;
+        let system = self.term_system(run, arrays)?;
+        self.tables(chosen.terms)?.add(&system, &mut run.batch);
+        Ok(())
+    }
+
+    /// The arrays of terms for a step whose launches are there.
+    fn term_system(&mut self, run: &Run, arrays: &Arrays) -> Result<TermSystem> {
+        let own = self.terms.as_mut();
+        let own = own.ok_or_else(|| Error::Internal("no tables of terms".into()))?;
+        let (system, wanted) = (&run.system, run.wanted);
+        let gradients = |address| if wanted.gradients() { address } else { 0 };
+        let place = own.place(Place {
+            atoms: run.shape.owned,
+            structures: run.shape.structures,
+            virials: system.virials != 0,
+        })?;
+        Ok(TermSystem {
+            positions: arrays.positions,
+            structure: arrays.structure,
+            structures: arrays.structures,
+            cells: arrays.cells,
+            periodic: arrays.periodic,
+            atom_energies: system.atom_energies,
+            forces: gradients(system.forces),
+            virials: system.virials,
+            energies: system.energies,
+            structure_virials: system.structure_virials,
+            status: arrays.status,
+            ..place
+        })
+    }
+
+    /// The error for terms that have no value, or are none.
+    fn explain(&mut self, verdict: &Verdict, terms: Option<&dyn Terms>) -> Result<()> {
+        let (structure, term) = match verdict {
+            Verdict::Sound | Verdict::Again => return Ok(()),
+            Verdict::Term(fault) => (fault.structure, Some(fault)),
+            Verdict::Unmatched(structure) => (*structure, None),
+        };
+        let (Some(terms), Some(tables)) = (terms, &self.terms) else {
+            return Err(Error::Internal("a term of no prior is wrong".into()));
+        };
+        let (topology, asked) = tables.choice(structure)?;
+        if let Some(fault) = term {
+            return Err(terms.degenerate(structure, topology, fault.term, fault.vector));
+        }
+        let own = self.unlisting()?;
+        let mut bounds = [0u32; 2];
+        own.resident_structures.get_from(structure, &mut bounds)?;
+        let mut types = vec![0u32; (bounds[1] - bounds[0]) as usize];
+        let first = bounds[0] as usize;
+        own.resident_types.get_from(first, &mut types)?;
+        Err(terms.unmatched(structure, &types, asked))
     }
 }
 

@@ -17,7 +17,13 @@ _SWITCHES = ("|b1", "|u1")
 
 
 def structures(
-    positions: Any, types: Any, cells: Any = None, pbc: Any = None, offsets: Any = None, excluded: Any = None
+    positions: Any,
+    types: Any,
+    cells: Any = None,
+    pbc: Any = None,
+    offsets: Any = None,
+    excluded: Any = None,
+    topologies: Any = None,
 ) -> Any:
     """The struct that tells the library of them; it keeps nothing alive."""
     given = struct("fsn_structures")
@@ -32,6 +38,7 @@ def structures(
         ("periodic", pbc, _SWITCHES, (count, 3)),
         ("offsets", offsets, _SIZES, (count + 1,)),
         ("excluded", excluded, _INTEGERS, (given.excluded_pairs, 2)),
+        ("topologies", topologies, _INTEGERS, (count,)),
     ):
         if array is not None:
             place = _address(array, "pbc" if name == "periodic" else name, kinds, shape)
@@ -39,7 +46,7 @@ def structures(
     return given
 
 
-def results(atoms: int, count: int, **arrays: Any) -> Any:
+def results(atoms: int, count: int, terms: int, **arrays: Any) -> Any:
     """The struct that tells the library where results go."""
     wanted = struct("fsn_results")
     shapes = {
@@ -48,6 +55,7 @@ def results(atoms: int, count: int, **arrays: Any) -> Any:
         "forces": (atoms, 3),
         "virials": (count, 3, 3),
         "atom_virials": (atoms, 3, 3),
+        "term_energies": (count, terms),
     }
     for name, shape in shapes.items():
         if arrays[name] is not None:

@@ -222,11 +222,13 @@ class Potential:
         *,
         offsets: Any = None,
         excluded: Any = None,
+        topologies: Any = None,
         energies: Any = None,
         atom_energies: Any = None,
         forces: Any = None,
         virials: Any = None,
         atom_virials: Any = None,
+        term_energies: Any = None,
         stream: Any = None,
     ) -> None:
         """Put the computation of structures whose arrays are on the GPU on a stream of CUDA, and return at once.
@@ -251,8 +253,11 @@ class Potential:
             (structures + 1,) int64: where each structure begins, and the end of the last; not needed for one.
         excluded
             (pairs, 2) int32, counted over the whole batch.
-        energies, atom_energies, forces, virials, atom_virials
-            Where results go: float64 of shape (structures,), (atoms,), (atoms, 3), (structures, 3, 3), (atoms, 3, 3).
+        topologies
+            (structures,) int32: which term lists each structure has, −1 for those that fit its types.
+        energies, atom_energies, forces, virials, atom_virials, term_energies
+            Where results go: float64 of shape (structures,), (atoms,), (atoms, 3), (structures, 3, 3), (atoms, 3, 3),
+            (structures, 1 + priors).
         stream
             A stream of torch or CuPy, or the number of one; by default CUDA's default stream. Arrays must stay until it
             is done with them.
@@ -264,17 +269,19 @@ class Potential:
         TypeError
             What is no array on a GPU, or of another type.
         Unsupported
-            The potential is not on a GPU, or evaluates priors; or a stream records what was not computed before.
+            The potential is not on a GPU, or a stream records what was not computed before.
         """
-        given = _resident.structures(positions, types, cells, pbc, offsets, excluded)
+        given = _resident.structures(positions, types, cells, pbc, offsets, excluded, topologies)
         wanted = _resident.results(
             given.atoms,
             given.structures,
+            1 + self._info().priors,
             energies=energies,
             atom_energies=atom_energies,
             forces=forces,
             virials=virials,
             atom_virials=atom_virials,
+            term_energies=term_energies,
         )
         check(lib.fsn_potential_enqueue(self._handle, given, wanted, _resident.handle(stream)))
 
