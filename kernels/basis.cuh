@@ -29,17 +29,19 @@ __device__ __forceinline__ void basis_function(const double* basis, int k, doubl
     }
 }
 
-/// Whether φₖ(r) or its derivative is anything at all; where it is hard to say, they are.
-__device__ __forceinline__ bool basis_needed(const double* basis, int k, double r, double inner)
+/// Whether φₖ or its derivative is anything at all for any pair; `least` and `most` bound exp(−α(r − start)) of theirs if that is
+/// what the functions are of, else r.
+__device__ __forceinline__ bool basis_wanted(const double* basis, int k, float least, float most)
 {
+    const float a = static_cast<float>(basis[k]);
+    const float away = a < least ? least - a : a > most ? a - most : 0.0f;
     // e to minus this is beyond float32, next to functions of size 1.
     constexpr float NOTHING = 30.0f;
     if constexpr (BASIS == GAUSSIAN) {
-        const float u = static_cast<float>((r - basis[k]) * basis[BASIS_SIZE + k]);
+        const float u = away * static_cast<float>(basis[BASIS_SIZE + k]);
         return 0.5f * u * u < NOTHING;
     } else if constexpr (BASIS == EXPONENTIAL_NORMAL) {
-        const float u = static_cast<float>(inner - basis[k]);
-        return static_cast<float>(basis[BASIS_SIZE + k]) * u * u < NOTHING;
+        return static_cast<float>(basis[BASIS_SIZE + k]) * away * away < NOTHING;
     } else {
         return true;
     }

@@ -2,7 +2,7 @@
 //
 // A warp takes two tiles of 16 rows through the two layers at a time: 32 pairs, or 16 pairs and their derivatives. What goes into a
 // product are float16 numbers, sums are float32. Every number is the sum of two of them, and three products
-// make one. Rows are in the order of distance, so that most basis functions are
+// make one, which keeps nearly all of float32's 24 bits. Rows are in the order of distance, so that most basis functions are
 // nothing for all pairs of a tile, and are left out.
 
 /// Rows of a tile, and how many a warp has.
@@ -51,28 +51,6 @@ __device__ __forceinline__ void multiply_add(float (&sum)[4], const unsigned (&a
 }
 #endif
 
-/// act(z) and its derivative, to about 1e-7 of the largest.
-template <int KIND>
-__device__ __forceinline__ void quick_activation(float z, float& value, float& slope)
-{
-    const float e = __expf(KIND == TANH ? -2 * fabsf(z) : -fabsf(z));
-    const float inverse = __fdividef(1.0f, 1.0f + e);
-    if constexpr (KIND == TANH) {
-        const float size = (1.0f - e) * inverse;
-        value = z < 0 ? -size : size;
-        slope = 1.0f - size * size;
-    } else {
-        const float sigmoid = z > 0 ? inverse : e * inverse;
-        if constexpr (KIND == SHIFTED_SOFTPLUS) {
-            value = (z > 0 ? z : 0.0f) + __logf(1.0f + e) - 0.69314718055994530942f;
-            slope = sigmoid;
-        } else {
-            value = z * sigmoid;
-            slope = sigmoid * (1.0f + z * (1.0f - sigmoid));
-        }
-    }
-}
-
 /// A lane's part of 16 × 16 inputs: numbers 2p and 2p + 1 of the pair (row, column) that `p` is for.
 struct Inputs {
     unsigned high[4];
@@ -86,6 +64,9 @@ struct Inputs {
 };
 
 /// Multiplies inputs of every tile by 16 × 16 weights, which are those of column pairs `pair` and rows `step`.
+///
+/// Tensor cores cut off what does not fit in a sum instead of rounding it, which adds up where every step does it. So they add
+/// 16 products at a time, those with remainders first, and sums over steps are ordinary ones.
 template <class Layer>
 __device__ __forceinline__ void tile_product(float (&first)[TILES][4], float (&second)[TILES][4], const Inputs& one,
     const Inputs& two, const uint4* fragments, int step, int pair)
@@ -93,43 +74,88 @@ __device__ __forceinline__ void tile_product(float (&first)[TILES][4], float (&s
     const int at = (step * (Layer::COLUMNS / TILE) + pair) * WARP + lane_id();
     const uint4 b = fragments[Layer::HIGH + at];
     const uint4 rest = fragments[Layer::LOW + at];
-    multiply_add(first[0], one.high, rest.x, rest.y);
-    multiply_add(second[0], one.high, rest.z, rest.w);
-    multiply_add(first[1], two.high, rest.x, rest.y);
-    multiply_add(second[1], two.high, rest.z, rest.w);
-    multiply_add(first[0], one.low, b.x, b.y);
-    multiply_add(second[0], one.low, b.z, b.w);
-    multiply_add(first[1], two.low, b.x, b.y);
-    multiply_add(second[1], two.low, b.z, b.w);
-    multiply_add(first[0], one.high, b.x, b.y);
-    multiply_add(second[0], one.high, b.z, b.w);
-    multiply_add(first[1], two.high, b.x, b.y);
-    multiply_add(second[1], two.high, b.z, b.w);
+    float products[2 * TILES][4] = {};
+    multiply_add(products[0], one.high, rest.x, rest.y);
+    multiply_add(products[1], one.high, rest.z, rest.w);
+    multiply_add(products[2], two.high, rest.x, rest.y);
+    multiply_add(products[3], two.high, rest.z, rest.w);
+    multiply_add(products[0], one.low, b.x, b.y);
+    multiply_add(products[1], one.low, b.z, b.w);
+    multiply_add(products[2], two.low, b.x, b.y);
+    multiply_add(products[3], two.low, b.z, b.w);
+    multiply_add(products[0], one.high, b.x, b.y);
+    multiply_add(products[1], one.high, b.z, b.w);
+    multiply_add(products[2], two.high, b.x, b.y);
+    multiply_add(products[3], two.high, b.z, b.w);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+        first[0][k] += products[0][k];
+        second[0][k] += products[1][k];
+        first[1][k] += products[2][k];
+        second[1][k] += products[3][k];
+    }
 }
 
-/// What the pairs that a lane has to do with have, by rows of the tiles: 8 lanes' groups of 4 have a row and the one 8 below.
+/// The least and the largest of a warp's numbers.
+__device__ __forceinline__ void warp_range(float value, float& least, float& most)
+{
+    least = value;
+    most = value;
+#pragma unroll
+    for (int step = WARP / 2; step > 0; step /= 2) {
+        const float low = __shfl_xor_sync(FULL, least, step);
+        const float high = __shfl_xor_sync(FULL, most, step);
+        least = low < least ? low : least;
+        most = high > most ? high : most;
+    }
+}
+
+/// The pairs of a warp's tiles: a lane works out one of them, and then has what it needs of those that it has to do with, which
+/// are in the rows of the tiles of which 8 groups of 4 lanes have one and the one 8 below.
 template <bool SLOPES>
 struct Pairs {
     /// Tiles that are pairs.
     static constexpr int HELD = SLOPES ? 1 : TILES;
     static constexpr int COUNT = TILE * HELD;
-    Edge edge[2 * HELD];
+    unsigned other[2 * HELD];
     /// The filter's envelope; zero if there is no such pair.
     float f[2 * HELD];
     float df[2 * HELD];
+    /// What basis functions are functions of, and their envelope.
+    float r[2 * HELD];
+    double inner[2 * HELD];
+    float basis_f[2 * HELD];
+    float basis_df[2 * HELD];
+    /// The range of the numbers that `basis_wanted` is for.
+    float least;
+    float most;
 
     __device__ __forceinline__ Pairs(const Edge* edges, int count)
     {
+        const int own = lane_id() % COUNT;
+        const bool there = own < count;
+        const Edge edge = edges[there ? own : 0];
+        const double distance = edge.t;
+        const double decay = BASIS == EXPONENTIAL_NORMAL ? exp(-BASIS_ALPHA * (distance - BASIS_START)) : 0.0;
+        warp_range(BASIS == EXPONENTIAL_NORMAL ? static_cast<float>(decay) : edge.t, least, most);
+        double value;
+        double slope;
+        envelope<FILTER_ENVELOPE>(
+            distance, FILTER_ENVELOPE_END, FILTER_ENVELOPE_LOWER, FILTER_ENVELOPE_WIDTH, value, slope);
+        const float own_f = there ? static_cast<float>(value) : 0.0f;
+        const float own_df = there ? static_cast<float>(slope) : 0.0f;
+        envelope<BASIS_ENVELOPE>(
+            distance, BASIS_ENVELOPE_END, BASIS_ENVELOPE_LOWER, BASIS_ENVELOPE_WIDTH, value, slope);
 #pragma unroll
         for (int k = 0; k < 2 * HELD; ++k) {
             const int pair = 8 * k + lane_id() / 4;
-            edge[k] = edges[pair < count ? pair : 0];
-            double value;
-            double slope;
-            envelope<FILTER_ENVELOPE>(
-                edge[k].t, FILTER_ENVELOPE_END, FILTER_ENVELOPE_LOWER, FILTER_ENVELOPE_WIDTH, value, slope);
-            f[k] = pair < count ? static_cast<float>(value) : 0.0f;
-            df[k] = pair < count ? static_cast<float>(slope) : 0.0f;
+            other[k] = __shfl_sync(FULL, edge.other, pair);
+            f[k] = __shfl_sync(FULL, own_f, pair);
+            df[k] = __shfl_sync(FULL, own_df, pair);
+            r[k] = __shfl_sync(FULL, edge.t, pair);
+            inner[k] = BASIS == EXPONENTIAL_NORMAL ? __shfl_sync(FULL, decay, pair) : 0.0;
+            basis_f[k] = __shfl_sync(FULL, static_cast<float>(value) * INPUT_SCALE, pair);
+            basis_df[k] = __shfl_sync(FULL, static_cast<float>(slope) * INPUT_SCALE, pair);
         }
     }
 };
@@ -146,33 +172,10 @@ struct Hidden {
         constexpr int HELD = Pairs<SLOPES>::HELD;
         const int quarter = lane_id() % 4;
         float sum[2 * STEPS][TILES][4] = {};
-        double r[2 * HELD];
-        double inner[2 * HELD];
-        float f[2 * HELD];
-        float df[2 * HELD];
-#pragma unroll
-        for (int k = 0; k < 2 * HELD; ++k) {
-            r[k] = pairs.edge[k].t;
-            inner[k] = BASIS == EXPONENTIAL_NORMAL ? exp(-BASIS_ALPHA * (r[k] - BASIS_START)) : 0.0;
-            double value;
-            double slope;
-            envelope<BASIS_ENVELOPE>(
-                r[k], BASIS_ENVELOPE_END, BASIS_ENVELOPE_LOWER, BASIS_ENVELOPE_WIDTH, value, slope);
-            f[k] = static_cast<float>(value) * INPUT_SCALE;
-            df[k] = static_cast<float>(slope) * INPUT_SCALE;
-        }
 #pragma unroll 1
         for (int step = 0; step < FilterMatrix<0>::STEPS; ++step) {
-            bool needed = false;
-#pragma unroll
-            for (int part = 0; part < 4; ++part) {
-                const int number = TILE * step + 8 * (part / 2) + 2 * quarter + part % 2;
-#pragma unroll
-                for (int k = 0; k < 2 * HELD; ++k) {
-                    needed |= number < BASIS_SIZE && basis_needed(s.basis, number, r[k], inner[k]);
-                }
-            }
-            if (!__any_sync(FULL, needed)) {
+            const int tested = TILE * step + lane_id() % TILE;
+            if (!__any_sync(FULL, tested < BASIS_SIZE && basis_wanted(s.basis, tested, pairs.least, pairs.most))) {
                 continue;
             }
             Inputs basis[TILES];
@@ -190,9 +193,9 @@ struct Hidden {
                         if (number < BASIS_SIZE) {
                             Real v;
                             Real d;
-                            basis_function(s.basis, number, r[k], inner[k], v, d);
-                            value[k][e] = v * f[k];
-                            slope[k][e] = d * f[k] + v * df[k];
+                            basis_function(s.basis, number, pairs.r[k], pairs.inner[k], v, d);
+                            value[k][e] = v * pairs.basis_f[k];
+                            slope[k][e] = d * pairs.basis_f[k] + v * pairs.basis_df[k];
                         }
                     }
                 }
@@ -221,11 +224,11 @@ struct Hidden {
                     const float one = sum[part][0][2 * row + e] * scale;
                     const float two = sum[part][1][2 * row + e] * scale;
                     float slope;
-                    quick_activation<ACTIVATION>(one + b.v[e], value[0][e], slope);
+                    activation<ACTIVATION>(one + b.v[e], value[0][e], slope);
                     if constexpr (SLOPES) {
                         value[1][e] = two * slope;
                     } else {
-                        quick_activation<ACTIVATION>(two + b.v[e], value[1][e], slope);
+                        activation<ACTIVATION>(two + b.v[e], value[1][e], slope);
                     }
                 }
 #pragma unroll
@@ -366,7 +369,7 @@ KERNEL(receive, ROW_THREADS, 1)
             Pack<4> sum = load<4>(sums.at(pair));
 #pragma unroll
             for (int k = 0; k < 2 * TILES; ++k) {
-                const Pack<4> other = load<4>(row_of<FILTER_STRIDE>(y, pairs.edge[k].other) + TILE * pair);
+                const Pack<4> other = load<4>(row_of<FILTER_STRIDE>(y, pairs.other[k]) + TILE * pair);
 #pragma unroll
                 for (int v = 0; v < 4; ++v) {
                     sum.v[v] += other.v[v] * (pairs.f[k] * w[k].v[v]);
@@ -409,8 +412,8 @@ __device__ __forceinline__ void send_row(const System& s, int block)
             const Pack<4> own_g = load<4>(row_of<FILTER_STRIDE>(g, row) + TILE * pair);
 #pragma unroll
             for (int k = 0; k < 2; ++k) {
-                const Pack<4> other_y = load<4>(row_of<FILTER_STRIDE>(y, pairs.edge[k].other) + TILE * pair);
-                const Pack<4> other_g = load<4>(row_of<FILTER_STRIDE>(g, pairs.edge[k].other) + TILE * pair);
+                const Pack<4> other_y = load<4>(row_of<FILTER_STRIDE>(y, pairs.other[k]) + TILE * pair);
+                const Pack<4> other_g = load<4>(row_of<FILTER_STRIDE>(g, pairs.other[k]) + TILE * pair);
 #pragma unroll
                 for (int v = 0; v < 4; ++v) {
                     const float both = other_g.v[v] * own_y.v[v] + own_g.v[v] * other_y.v[v];

@@ -8,9 +8,11 @@ mod common;
 mod emulator;
 
 use common::cuda_checks::{Source, corners, exact, failures, ghosts, many_atoms, same_filters};
+use common::cuda_model::usual_model;
 use common::{list_checks, resident_checks, term_checks};
 use emulator::Emulator;
-use flashschnet::engine::cuda::Device;
+use flashschnet::engine::cuda::{Device, Filters, Limits, programs};
+use flashschnet::engine::network;
 
 /// Threads take turns in either order, so that what lacks a barrier shows; some networks have many rows and some have few.
 fn device(seed: u64) -> Box<dyn Device> {
@@ -37,6 +39,26 @@ fn single_keeps_single_precision() {
             .iter()
             .all(|&d| d < 1e-4)
     );
+}
+
+/// float16, of which tensor cores take all numbers, ends at 65504.
+#[test]
+fn filter_networks_that_do_not_fit_tensor_cores_stay_away() {
+    let kernels = |width: usize, factor: f64| {
+        let mut network = network(&usual_model(width, 1)).expect("a network").clone();
+        let weights = &mut network.blocks[0].filter[0].weight;
+        weights.iter_mut().for_each(|weight| *weight *= factor);
+        let limits = Limits {
+            shared: 96 * 1024,
+            multiprocessors: 2,
+        };
+        let texts = programs(&network, Filters::<f32>::Exact, limits).expect("programs");
+        let uses = |file: &str| texts.iter().all(|text| text.contains(file));
+        (uses("kernels/tensor.cu"), uses("kernels/exact.cu"))
+    };
+    assert_eq!(kernels(32, 1.0), (true, false));
+    assert_eq!(kernels(32, 1e4), (false, true));
+    assert_eq!(kernels(144, 1.0), (false, true));
 }
 
 /// Rounded by the CPU engine's rule, so that they differ by float32 alone.

@@ -58,10 +58,10 @@ fn all_programs() -> Vec<(&'static str, String)> {
         "single exact",
         programs(network, Filters::<f32>::Exact, LIMITS),
     );
-    add(
-        "half exact",
-        programs(network, Filters::<f32>::HalfExact, LIMITS),
-    );
+    // Too wide for tensor cores.
+    let wide = usual_model(144, 2);
+    let wide = flashschnet::engine::network(&wide).expect("a network");
+    add("wide exact", programs(wide, Filters::<f32>::Exact, LIMITS));
     add(
         "double table",
         programs(network, Filters::Table(&double), LIMITS),

@@ -21,10 +21,44 @@ pub(super) struct Fragments {
     pub declarations: String,
 }
 
-/// Whether kernels/tensor.cu has a place for the filter network: two layers, not too wide.
+/// No input of a layer is larger than this, with a margin for what is between samples: float16 ends at 65504, and kernels multiply
+/// inputs by 16.
+const LARGEST: f64 = 1024.0;
+/// Distances at which that is looked at.
+const SAMPLES: usize = 128;
+
+/// Whether kernels/tensor.cu has a place for the filter network: two layers, not too wide, nothing too large in them.
 pub(super) fn fits(network: &Network) -> bool {
     let filter = &network.blocks[0].filter;
-    filter.len() == 2 && filter.iter().all(|layer| layer.outputs <= WIDEST)
+    let narrow = filter.len() == 2 && filter.iter().all(|layer| layer.outputs <= WIDEST);
+    narrow && largest_input(network) <= LARGEST
+}
+
+/// A bound on basis functions, hidden values and derivatives of both, at some distances.
+fn largest_input(network: &Network) -> f64 {
+    let description = &network.description;
+    let mut largest: f64 = 0.0;
+    let mut inputs = vec![(0.0, 0.0); network.basis.size()];
+    for sample in 0..SAMPLES {
+        let r = description.cutoff * (sample as f64 + 0.5) / SAMPLES as f64;
+        let (f, df) = description.basis_envelope.evaluate(r, description.cutoff);
+        network.basis.evaluate(r, |k, value, slope| {
+            inputs[k] = ((value * f).abs(), (slope * f + value * df).abs());
+        });
+        largest = inputs.iter().fold(largest, |a, x| a.max(x.0).max(x.1));
+        for block in &network.blocks {
+            let layer = &block.filter[0];
+            for (output, weights) in layer.weight.chunks_exact(layer.inputs).enumerate() {
+                let bias = layer.bias.as_ref().map_or(0.0, |bias| bias[output].abs());
+                let products = weights.iter().zip(&inputs);
+                let (value, slope) = products.fold((bias, 0.0), |sum, (w, x)| {
+                    (sum.0 + w.abs() * x.0, sum.1 + w.abs() * x.1)
+                });
+                largest = largest.max(value).max(slope);
+            }
+        }
+    }
+    largest
 }
 
 impl Fragments {

@@ -300,8 +300,11 @@ impl Recipe {
         let widths = Widths::new(network, size_of::<T>());
         let half = matches!(filters, Filters::Half(_) | Filters::HalfExact);
         let (way, stored) = match filters {
-            // Sums on tensor cores are cut off, not rounded: not what single precision promises.
-            Filters::HalfExact if fragments::fits(network) => (Way::Tensor, T::NAME),
+            Filters::Exact | Filters::HalfExact
+                if size_of::<T>() == 4 && fragments::fits(network) =>
+            {
+                (Way::Tensor, T::NAME)
+            }
             Filters::Exact | Filters::HalfExact => (Way::Exact, T::NAME),
             Filters::Table(tables) => (Way::Table(*tables.spacing()), T::NAME),
             Filters::Half(tables) => (Way::Table(*tables.spacing()), "unsigned short"),
