@@ -8,6 +8,6 @@ mod product;
 mod real;
 
 pub use aligned::Aligned;
-pub use fetch::{fetch, fetch_all};
+pub use fetch::{fetch, fetch_all, fetch_beyond};
 pub use product::Panels;
 pub use real::{Real, has_fused, padded};

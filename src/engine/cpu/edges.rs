@@ -15,7 +15,7 @@ use super::search::Search;
 use super::segments::{Segment, for_each_segment, segments};
 use crate::engine::Graph;
 use crate::filter::Spacing;
-use crate::simd::Real;
+use crate::simd::{Real, fetch_all};
 use crate::{Error, Result};
 
 /// One directed pair, seen from the row it stands in.
@@ -39,6 +39,9 @@ pub(super) struct Arm<T> {
     /// From the row's atom to the other.
     pub vector: [T; 3],
 }
+
+/// How many tasks before it needs them the bounds of a task's pairs are fetched.
+const TASKS_AHEAD: usize = 4;
 
 /// Pairs by tasks or patches: those of its rows lie at the beginning of the place that the neighbour list gives these rows.
 #[derive(Debug, Default)]
@@ -65,6 +68,8 @@ pub(super) struct TaskEdges<'a, T> {
     pub arms: &'a [Arm<T>],
     /// Their distances; kept only where filters are evaluated exactly.
     pub distances: &'a [f64],
+    /// How many there is room for: so much further on are the pairs of the next task.
+    pub places: usize,
 }
 
 impl<T: Real> Edges<T> {
@@ -91,10 +96,10 @@ impl<T: Real> Edges<T> {
         &self.segments[..end]
     }
 
-    /// The pairs of a task or patch that begins at row `first`.
-    pub fn of(&self, first: usize) -> TaskEdges<'_, T> {
-        let start = self.starts[first];
-        let range = start..start + self.lengths[first] as usize;
+    /// The pairs of a task's or patch's rows.
+    pub fn of(&self, rows: Range<usize>) -> TaskEdges<'_, T> {
+        let start = self.starts[rows.start];
+        let range = start..start + self.lengths[rows.start] as usize;
         TaskEdges {
             distances: match self.distances.is_empty() {
                 true => &[],
@@ -102,7 +107,16 @@ impl<T: Real> Edges<T> {
             },
             arms: &self.arms[range.clone()],
             pairs: &self.pairs[range],
+            places: self.starts[rows.end] - start,
         }
+    }
+
+    /// Has what says where later tasks' pairs are brought nearer, at a task of `count` rows from `first` on.
+    pub fn fetch_bounds(&self, first: usize, count: usize) {
+        let first = (first + TASKS_AHEAD * count).min(self.lengths.len());
+        let end = (first + count).min(self.lengths.len());
+        fetch_all(&self.starts[first..end]);
+        fetch_all(&self.lengths[first..end]);
     }
 
     /// Number of pairs of a row, if they were counted.
@@ -159,6 +173,10 @@ impl<T: Real> Edges<T> {
                 arms.rows(rows.len()),
                 distances.rows(rows.len()),
             );
+            // They are written in no order that a processor foresees.
+            let before = pairs.len().min(lengths.data[0] as usize);
+            fetch_all(&pairs[..before]);
+            fetch_all(&arms[..before]);
             let mut found = found.get();
             found.clear();
             search.rows(segment, rows, counts.data, &mut found);

@@ -1,9 +1,11 @@
 //! Sums over pairs for rows, and what is done with them.
 
+use std::ops::Range;
+
 use rayon::ThreadPool;
 
 use super::edges::Edges;
-use super::kernels::{Features, Sender};
+use super::kernels::{Features, Receiver, Sender};
 use super::partial::Sums;
 use super::ragged::Patches;
 use super::rows::{Array, Rows, for_each_task};
@@ -51,7 +53,7 @@ impl<T: CpuReal> CpuEngine<T> {
                     let rows = segment.patch(patch);
                     let slopes = slopes.rows.rows(rows.len());
                     let terms = terms.from(start);
-                    self.add::<true>(block, edges, rows.start, terms, sums, slopes);
+                    self.add::<true>(block, edges, rows, terms, sums, slopes);
                 });
             }
             let partial = &*partial;
@@ -61,6 +63,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 (sums, slopes, others),
                 |first, count, ((_, forces, virials), mut slopes, others)| {
                     others.fetch(count);
+                    edges.fetch_bounds(start + first, count);
                     terms.fetch(start + first, count);
                     let mut own = self.messages.get();
                     own.resize(count * stride);
@@ -70,7 +73,8 @@ impl<T: CpuReal> CpuEngine<T> {
                     } else {
                         sums.0.data[..count * stride].fill(T::default());
                         let slopes = slopes.rows(count);
-                        self.add::<false>(block, edges, start + first, terms, &mut sums, slopes);
+                        let rows = start + first..start + first + count;
+                        self.add::<false>(block, edges, rows, terms, &mut sums, slopes);
                     }
                     then(start + first, count, sums.0.data, others);
                 },
@@ -78,27 +82,29 @@ impl<T: CpuReal> CpuEngine<T> {
         });
     }
 
-    /// Adds the terms of the pairs of the task or patch that begins at row `first`.
+    /// Adds the terms of the pairs of a task or patch.
     fn add<const MUTUAL: bool>(
         &self,
         block: usize,
         edges: &Edges<T>,
-        first: usize,
+        rows: Range<usize>,
         terms: Terms<T>,
         (sums, forces, virials): &mut Sums<T>,
         slopes: &mut [T],
     ) {
-        let edges = edges.of(first);
+        let first = if MUTUAL { 0 } else { rows.start };
+        let edges = edges.of(rows);
+        let next = edges.places;
         match terms {
             Terms::Messages { y } => {
-                self.over_pairs(block, edges, Receive::<T, MUTUAL> { y, m: sums });
+                let receiver = Receiver { y, next };
+                self.over_pairs(block, edges, Receive::<T, MUTUAL> { receiver, m: sums });
             }
             Terms::Gradients {
                 y, g, above, below, ..
             } => {
-                let first = if MUTUAL { 0 } else { first };
                 let task = Send::<T, MUTUAL> {
-                    sender: Sender { y, g, first },
+                    sender: Sender { y, g, first, next },
                     above,
                     below,
                     slopes: &mut slopes[..edges.pairs.len()],

@@ -5,7 +5,7 @@ use pulp::Simd;
 use super::edges::Edge;
 use super::rows::Array;
 use crate::filter::{HalfTable, ORDER};
-use crate::simd::{Real, fetch, fetch_all};
+use crate::simd::{Real, fetch, fetch_all, fetch_beyond};
 
 /// Rows of the arrays a kernel reads.
 #[derive(Clone, Copy)]
@@ -92,17 +92,26 @@ macro_rules! by_chunks {
     }};
 }
 
+/// What the forward kernel reads.
+#[derive(Clone, Copy)]
+pub(super) struct Receiver<'a, T> {
+    /// y of all rows.
+    pub y: Features<'a, T>,
+    /// How much further on the pairs of the next task are.
+    pub next: usize,
+}
+
 /// m += Σ y ∘ W over `edges`; if they are `MUTUAL`, for both atoms of each.
 #[inline(always)]
 pub(super) fn receive<S: Simd, T: Real, const MUTUAL: bool>(
     simd: S,
     edges: &[Edge<T>],
     filter: Filter<T>,
-    y: Features<T>,
+    receiver: &Receiver<T>,
     m: &mut Array<T>,
 ) {
-    let vectors = y.vectors::<S>();
-    by_chunks!(vectors, first, N => receive_chunk::<S, T, N, MUTUAL>(simd, edges, filter, y, m, first));
+    let vectors = receiver.y.vectors::<S>();
+    by_chunks!(vectors, first, N => receive_chunk::<S, T, N, MUTUAL>(simd, edges, filter, receiver, m, first));
 }
 
 #[inline(always)]
@@ -110,7 +119,7 @@ fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
     simd: S,
     edges: &[Edge<T>],
     filter: Filter<T>,
-    y: Features<T>,
+    &Receiver { y, next }: &Receiver<T>,
     m: &mut Array<T>,
     first: usize,
 ) {
@@ -120,8 +129,11 @@ fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
             for edges in edges.chunk_by(|a, b| a.interval == b.interval) {
                 let c = coefficients::<S, T, N>(simd, table, y.stride, edges[0].interval, first);
                 for edge in edges {
-                    if let Some(next) = ahead.next() {
-                        y.fetch::<S, N>(next.other, first);
+                    if !MUTUAL {
+                        fetch_beyond(edge, next);
+                    }
+                    if let Some(ahead) = ahead.next() {
+                        y.fetch::<S, N>(ahead.other, first);
                     }
                     let t = T::splat(simd, edge.t);
                     let mut w = c[ORDER - 1];
@@ -185,6 +197,8 @@ pub(super) struct Sender<'a, T> {
     pub g: Features<'a, T>,
     /// What rows of pairs are counted from.
     pub first: usize,
+    /// How much further on the pairs of the next task are.
+    pub next: usize,
 }
 
 /// dE/dy, Σ g ∘ W over `edges`, added to `y_gradient` if it is wanted; if they are `MUTUAL`, for both atoms of each. And for
@@ -226,9 +240,13 @@ fn send_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const GRADIE
                 let c =
                     coefficients::<S, T, N>(simd, table, sender.y.stride, edges[0].interval, first);
                 for (edge, out) in edges.iter().zip(&mut slopes) {
-                    if let Some(next) = ahead.next() {
-                        sender.y.fetch::<S, N>(next.other, first);
-                        sender.g.fetch::<S, N>(next.other, first);
+                    if !MUTUAL {
+                        fetch_beyond(edge, sender.next);
+                        fetch_beyond(out, sender.next);
+                    }
+                    if let Some(ahead) = ahead.next() {
+                        sender.y.fetch::<S, N>(ahead.other, first);
+                        sender.g.fetch::<S, N>(ahead.other, first);
                     }
                     let (mut w, mut dw) = ([zero; N], c[ORDER - 1]);
                     if GRADIENT {
@@ -339,7 +357,7 @@ impl<'a, T: Real> Sender<'a, T> {
 }
 
 /// How many pairs ahead of their use rows are fetched.
-const AHEAD: usize = 24;
+const AHEAD: usize = 48;
 
 /// The most numbers in the vectors of a chunk.
 const CHUNK: usize = 64;

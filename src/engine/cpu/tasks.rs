@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::edges::{Arm, Edge, TaskEdges};
-use super::kernels::{Coefficients, Features, Filter, Sender, receive, send};
+use super::kernels::{Coefficients, Filter, Receiver, Sender, receive, send};
 use super::rows::Array;
 use crate::filter::{Tile, TileFilter};
 use crate::simd::Real;
@@ -63,7 +63,7 @@ impl<T: Real, P: PairTask<T>> WithSimd for TileTask<'_, T, P> {
 
 /// m of a group of rows; if `MUTUAL`, of a segment.
 pub(super) struct Receive<'a, 'b, T, const MUTUAL: bool> {
-    pub y: Features<'a, T>,
+    pub receiver: Receiver<'a, T>,
     pub m: &'a mut Array<'b, T>,
 }
 
@@ -72,7 +72,7 @@ impl<T: Real, const MUTUAL: bool> PairTask<T> for Receive<'_, '_, T, MUTUAL> {
 
     #[inline(always)]
     fn pairs<S: Simd>(&mut self, simd: S, _: usize, edges: &[Edge<T>], filter: Filter<T>) {
-        receive::<S, T, MUTUAL>(simd, edges, filter, self.y, self.m);
+        receive::<S, T, MUTUAL>(simd, edges, filter, &self.receiver, self.m);
     }
 }
 
