@@ -250,7 +250,7 @@ fn memory_is_bounded_by_atoms_and_pairs() {
         let bytes = (large.0 - small.0) as f64;
         let (atoms, pairs) = ((large.1 - small.1) as f64, (large.2 - small.2) as f64);
         // Lists grow by doubling: up to half of their memory is not used yet.
-        let stated = atoms * (number * widths * (network.blocks + 2) + 500) as f64;
+        let stated = atoms * (number * widths * (network.blocks + 1) + 500) as f64;
         let stated = stated + pairs * f64::from(pair) * 2.0;
         println!(
             "{precision:?}: {:.0} bytes an atom, {:.0} pairs",

@@ -147,7 +147,7 @@ def machine(results: Row) -> str:
 def atom_bytes(network: Row, number: int) -> int:
     """Bytes an atom in the engine's workspace, numbers being this long: features, messages and gradients."""
     features, filters = (-(-network[width] * number // 64) * 64 // number for width in ("features", "filters"))
-    return int(number * (network["blocks"] + 2) * (features + filters))
+    return int(number * (network["blocks"] + 1) * (features + filters))
 
 
 #: Bytes of a pair in the list with skin: its copy without excluded pairs, and what the search found.

@@ -14,20 +14,30 @@ pub(super) struct Features<'a, T> {
     pub data: &'a [T],
     /// Their distance, a whole number of vectors.
     pub stride: usize,
+    /// Where atoms of one type share a row, the row of each.
+    pub kinds: Option<&'a [u32]>,
 }
 
 impl<'a, T: Real> Features<'a, T> {
     /// The rows from `first` on.
     pub fn from(&self, first: usize) -> Self {
-        Self {
-            data: &self.data[first * self.stride..],
-            stride: self.stride,
+        match self.kinds {
+            Some(kinds) => Self {
+                kinds: Some(&kinds[first..]),
+                ..*self
+            },
+            None => Self {
+                data: &self.data[first * self.stride..],
+                ..*self
+            },
         }
     }
 
-    /// Has rows brought into the nearest cache.
+    /// Has rows brought into the nearest cache, where those that are shared are.
     pub fn fetch_rows(&self, first: usize, count: usize) {
-        fetch_all(&self.data[first * self.stride..][..count * self.stride]);
+        if self.kinds.is_none() {
+            fetch_all(&self.data[first * self.stride..][..count * self.stride]);
+        }
     }
 
     /// Number of vectors of a row.
@@ -39,15 +49,23 @@ impl<'a, T: Real> Features<'a, T> {
     /// Has these vectors brought into the nearest cache.
     #[inline(always)]
     fn fetch<S: Simd, const N: usize>(&self, row: u32, first: usize) {
-        for vector in self.chunk::<S, N>(row, first) {
+        for vector in self.chunk::<S, N, true>(row, first) {
             fetch(vector);
         }
     }
 
-    /// `N` vectors of a row, from vector `first` on.
+    /// `N` vectors of an atom's row, from vector `first` on. `OWN`: no others share it.
     #[inline(always)]
-    fn chunk<S: Simd, const N: usize>(&self, row: u32, first: usize) -> &'a [T::Vector<S>; N] {
+    fn chunk<S: Simd, const N: usize, const OWN: bool>(
+        &self,
+        row: u32,
+        first: usize,
+    ) -> &'a [T::Vector<S>; N] {
         let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        let row = match self.kinds {
+            Some(kinds) if !OWN => kinds[row as usize],
+            _ => row,
+        };
         let start = row as usize * self.stride + first * lanes;
         chunk(T::vectors::<S>(&self.data[start..start + N * lanes]), 0)
     }
@@ -111,11 +129,15 @@ pub(super) fn receive<S: Simd, T: Real, const MUTUAL: bool>(
     m: &mut Array<T>,
 ) {
     let vectors = receiver.y.vectors::<S>();
-    by_chunks!(vectors, first, N => receive_chunk::<S, T, N, MUTUAL>(simd, edges, filter, receiver, m, first));
+    if receiver.y.kinds.is_none() {
+        by_chunks!(vectors, first, N => receive_chunk::<S, T, N, MUTUAL, true>(simd, edges, filter, receiver, m, first));
+    } else {
+        by_chunks!(vectors, first, N => receive_chunk::<S, T, N, MUTUAL, false>(simd, edges, filter, receiver, m, first));
+    }
 }
 
 #[inline(always)]
-fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
+fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const OWN: bool>(
     simd: S,
     edges: &[Edge<T>],
     filter: Filter<T>,
@@ -132,7 +154,7 @@ fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
                     if !MUTUAL {
                         fetch_beyond(edge, next);
                     }
-                    if let Some(ahead) = ahead.next() {
+                    if let Some(ahead) = ahead.next().filter(|_| OWN) {
                         y.fetch::<S, N>(ahead.other, first);
                     }
                     let t = T::splat(simd, edge.t);
@@ -142,14 +164,14 @@ fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
                             w[v] = T::mul_add(simd, w[v], t, c[k][v]);
                         }
                     }
-                    add_messages::<S, T, N, MUTUAL>(simd, edge, &w, y, m, first);
+                    add_messages::<S, T, N, MUTUAL, OWN>(simd, edge, &w, y, m, first);
                 }
             }
         }
         Filter::Tile(values, _, stride) => {
             for (edge, w) in edges.iter().zip(values.chunks_exact(stride)) {
                 let w = chunk(T::vectors::<S>(w), first);
-                add_messages::<S, T, N, MUTUAL>(simd, edge, w, y, m, first);
+                add_messages::<S, T, N, MUTUAL, OWN>(simd, edge, w, y, m, first);
             }
         }
     }
@@ -157,7 +179,7 @@ fn receive_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
 
 /// What a pair adds to m.
 #[inline(always)]
-fn add_messages<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
+fn add_messages<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const OWN: bool>(
     simd: S,
     edge: &Edge<T>,
     w: &[T::Vector<S>; N],
@@ -166,9 +188,9 @@ fn add_messages<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
     first: usize,
 ) {
     let (row, other) = (edge.row, edge.other);
-    add_product::<S, T, N>(simd, y.chunk::<S, N>(other, first), w, m, row, first);
+    add_product::<S, T, N>(simd, y.chunk::<S, N, OWN>(other, first), w, m, row, first);
     if MUTUAL && row != other {
-        add_product::<S, T, N>(simd, y.chunk::<S, N>(row, first), w, m, other, first);
+        add_product::<S, T, N>(simd, y.chunk::<S, N, OWN>(row, first), w, m, other, first);
     }
 }
 
@@ -203,6 +225,8 @@ pub(super) struct Sender<'a, T> {
 
 /// dE/dy, Σ g ∘ W over `edges`, added to `y_gradient` if it is wanted; if they are `MUTUAL`, for both atoms of each. And for
 /// every pair dE/dt (dE/dr for tiles) of both its directions, added to `slopes`.
+///
+/// Where dE/dy is wanted, rows of y must be the atoms' own: under the lowest block, which shares them, it is not.
 #[inline(always)]
 pub(super) fn send<S: Simd, T: Real, const MUTUAL: bool>(
     simd: S,
@@ -245,7 +269,9 @@ fn send_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const GRADIE
                         fetch_beyond(out, sender.next);
                     }
                     if let Some(ahead) = ahead.next() {
-                        sender.y.fetch::<S, N>(ahead.other, first);
+                        if GRADIENT {
+                            sender.y.fetch::<S, N>(ahead.other, first);
+                        }
                         sender.g.fetch::<S, N>(ahead.other, first);
                     }
                     let (mut w, mut dw) = ([zero; N], c[ORDER - 1]);
@@ -268,7 +294,7 @@ fn send_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const GRADIE
                             }
                         }
                     }
-                    let pair = sender.pair::<S, N>(edge, first);
+                    let pair = sender.pair::<S, N, GRADIENT>(edge, first);
                     *out = out.plus(pair.slope(simd, &dw));
                     if GRADIENT {
                         add_gradients::<S, T, N, MUTUAL>(simd, edge, &w, &pair, y_gradient, first);
@@ -282,7 +308,7 @@ fn send_chunk<S: Simd, T: Real, const N: usize, const MUTUAL: bool, const GRADIE
                 .zip(derivatives.chunks_exact(stride));
             for ((edge, out), (w, dw)) in edges.iter().zip(slopes).zip(rows) {
                 let (w, dw) = (T::vectors::<S>(w), T::vectors::<S>(dw));
-                let pair = sender.pair::<S, N>(edge, first);
+                let pair = sender.pair::<S, N, GRADIENT>(edge, first);
                 *out = out.plus(pair.slope(simd, chunk(dw, first)));
                 if GRADIENT {
                     let w = chunk(w, first);
@@ -345,13 +371,17 @@ fn add_gradients<S: Simd, T: Real, const N: usize, const MUTUAL: bool>(
 
 impl<'a, T: Real> Sender<'a, T> {
     #[inline(always)]
-    fn pair<S: Simd, const N: usize>(&self, edge: &Edge<T>, first: usize) -> Pair<'a, S, T, N> {
+    fn pair<S: Simd, const N: usize, const OWN: bool>(
+        &self,
+        edge: &Edge<T>,
+        first: usize,
+    ) -> Pair<'a, S, T, N> {
         let own = self.first as u32 + edge.row;
         Pair {
-            own_y: self.y.chunk::<S, N>(own, first),
-            own_g: self.g.chunk::<S, N>(own, first),
-            y: self.y.chunk::<S, N>(edge.other, first),
-            g: self.g.chunk::<S, N>(edge.other, first),
+            own_y: self.y.chunk::<S, N, OWN>(own, first),
+            own_g: self.g.chunk::<S, N, true>(own, first),
+            y: self.y.chunk::<S, N, OWN>(edge.other, first),
+            g: self.g.chunk::<S, N, true>(edge.other, first),
         }
     }
 }

@@ -97,6 +97,8 @@ pub struct CpuEngine<T> {
     messages: PerThread<Aligned<T>>,
     /// act(z) or dE/dact(z) of a task's rows.
     activated: PerThread<Aligned<T>>,
+    /// act′(z) of a task's rows in the last block.
+    slopes: PerThread<Aligned<T>>,
     /// What the readout needs for a task's rows.
     scratch: PerThread<readout::Memory<T>>,
     found: PerThread<Found>,
@@ -112,11 +114,13 @@ pub struct CpuEngine<T> {
 #[derive(Default)]
 struct Workspace<T> {
     edges: Edges<T>,
+    /// Type of the atom of each row.
+    kinds: Vec<u32>,
     /// Features of owned atoms.
     x: Aligned<T>,
-    /// yⱼ of every block, all rows.
+    /// yⱼ of every block but the first, all rows. Under the first it depends on the type alone.
     y: Vec<Aligned<T>>,
-    /// z = f2out · m + bias, and then act′(z), of every block, owned rows.
+    /// z = f2out · m + bias, and then act′(z), of every block but the last, owned rows.
     z: Vec<Aligned<T>>,
     /// dE/dx.
     gradient: Aligned<T>,
@@ -169,6 +173,7 @@ impl<T: CpuReal> CpuEngine<T> {
             partial: PerThread::new(threads),
             messages: PerThread::new(threads),
             activated: PerThread::new(threads),
+            slopes: PerThread::new(threads),
             scratch: PerThread::new(threads),
             found: PerThread::new(threads),
             arch: Arch::new(),

@@ -7,7 +7,7 @@ use super::gather::{Terms, passing};
 use super::kernels::Features;
 use super::parts::{Outputs, Part};
 use super::readout::Scratch;
-use super::rows::{Array, Rows as _, for_each_task};
+use super::rows::Array;
 use super::{CpuEngine, CpuReal, Filters, Workspace};
 use crate::Result;
 use crate::engine::{Exchange, Graph, Wanted};
@@ -57,11 +57,11 @@ impl<T: CpuReal> CpuEngine<T> {
         )?;
         self.start(work, run);
         let blocks = network.description.blocks;
-        for block in 0..blocks {
+        for block in 0..blocks - 1 {
             self.forward(work, run, block);
-            if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
+            if let Some(exchange) = exchange {
                 exchange_rows(
-                    &mut work.y[block + 1],
+                    &mut work.y[block],
                     &mut work.compact,
                     network.description.filters,
                     *exchange,
@@ -93,7 +93,7 @@ impl<T: CpuReal> CpuEngine<T> {
         Ok(())
     }
 
-    /// Sizes the workspace; features and y⁰ by types.
+    /// Sizes the workspace.
     fn start(&self, work: &mut Workspace<T>, run: Run) {
         let (features, stride) = widths::<T>(run.network);
         let (rows, owned, blocks) = (
@@ -103,8 +103,8 @@ impl<T: CpuReal> CpuEngine<T> {
         );
         let size = |buffer: &mut Aligned<T>, length| buffer.resize(length);
         size(&mut work.x, owned * features);
-        work.y.resize(blocks, Aligned::default());
-        work.z.resize(blocks, Aligned::default());
+        work.y.resize(blocks - 1, Aligned::default());
+        work.z.resize(blocks - 1, Aligned::default());
         work.y.iter_mut().for_each(|y| size(y, rows * stride));
         work.z.iter_mut().for_each(|z| size(z, owned * features));
         size(&mut work.gradient, owned * features);
@@ -116,76 +116,92 @@ impl<T: CpuReal> CpuEngine<T> {
             }
         }
         let (graph, base) = (run.graph, run.part.rows.start);
-        let of_kind = |table: &'_ [T], kind: u32, row: &mut [T]| {
-            let width = row.len();
-            row.copy_from_slice(&table[kind as usize * width..][..width]);
-        };
-        let arrays = (
-            Array::new(&mut work.x, features),
-            Array::new(&mut work.y[0], stride),
-        );
-        for_each_task(run.pool, rows, arrays, |first, count, (mut x, mut y)| {
-            for row in 0..count {
-                let kind = graph.types[graph.atom(base + first + row)];
-                if first + row < owned {
-                    of_kind(&self.weights.embedding, kind, x.row(row));
-                }
-                of_kind(&self.weights.first_y, kind, y.row(row));
-            }
-        });
+        let kinds = (0..rows).map(|row| graph.types[graph.atom(base + row)]);
+        work.kinds.clear();
+        work.kinds.extend(kinds);
     }
 
+    /// y of `block`, of which `above` holds those of the second and of later ones.
+    fn y<'a>(
+        &'a self,
+        kinds: &'a [u32],
+        above: &'a [Aligned<T>],
+        (block, stride): (usize, usize),
+    ) -> Features<'a, T> {
+        match block.checked_sub(1) {
+            None => Features {
+                data: &self.weights.first_y,
+                stride,
+                kinds: Some(kinds),
+            },
+            Some(place) => Features {
+                data: &above[place],
+                stride,
+                kinds: None,
+            },
+        }
+    }
+
+    /// Takes features through a block that is not the last, and on to y of the next.
     fn forward(&self, work: &mut Workspace<T>, run: Run, block: usize) {
-        let network = run.network;
-        let (features, stride) = widths::<T>(network);
-        let mean = network.description.aggregation == Aggregation::Mean;
-        let weights = &self.weights.blocks[network.distinct(block)];
-        let last = block + 1 == network.description.blocks;
-        let next = (!last).then(|| &self.weights.blocks[network.distinct(block + 1)]);
-        let (y, y_above) = work.y.split_at_mut(block + 1);
-        let y = Features {
-            data: &y[block],
-            stride,
-        };
-        let owned = run.part.owned * stride;
-        let y_next = y_above.first_mut().map_or(&mut [][..], |y| &mut y[..owned]);
-        let sums = passing(stride);
+        let (features, stride) = widths::<T>(run.network);
+        let next = &self.weights.blocks[run.network.distinct(block + 1)].in2f;
+        let (y, y_next) = work.y.split_at_mut(block);
+        let y = self.y(&work.kinds, y, (block, stride));
         let others = (
             Array::new(&mut work.z[block], features),
             Array::new(&mut work.x, features),
-            Array::new(y_next, stride),
+            Array::new(&mut y_next[0][..run.part.owned * stride], stride),
         );
-        let edges = &work.edges;
+        let (edges, kinds) = (&work.edges, &work.kinds);
         self.gather(
             (run.pool, block),
             edges,
             edges.owned(run.part),
             Terms::Messages { y },
-            (sums, &mut [], others),
+            (passing(stride), &mut [], others),
             |first, count, m, (z, x, y_next)| {
-                if mean {
-                    average(edges, first, count, &mut Array::new(m, stride));
-                }
-                weights
-                    .f2out
-                    .apply(count, m, stride, z.data, features, false);
-                let z = &mut z.data[..count * features];
-                let mut a = self.activated.get();
-                a.resize(count * features);
-                let activation = network.description.activation;
-                activation.apply_keeping_slope(self.arch, z, &mut a);
-                weights
-                    .dense
-                    .apply(count, &a, features, x.data, features, true);
-                if let Some(next) = next {
-                    next.in2f
-                        .apply(count, x.data, features, y_next.data, stride, false);
-                }
+                let place = (block, first, count);
+                self.interaction(run.network, edges, kinds, place, m, z.data, x.data);
+                next.apply(count, x.data, features, y_next.data, stride, false);
             },
         );
     }
 
-    /// Energies, dE/dx, and dE/dm of the last block.
+    /// Takes features of a task's rows through a block, from sums of messages on; leaves act′(z) in `z`.
+    #[allow(clippy::too_many_arguments)]
+    fn interaction(
+        &self,
+        network: &Network,
+        edges: &Edges<T>,
+        kinds: &[u32],
+        (block, first, count): (usize, usize, usize),
+        m: &mut [T],
+        z: &mut [T],
+        x: &mut [T],
+    ) {
+        let (features, stride) = widths::<T>(network);
+        let weights = &self.weights.blocks[network.distinct(block)];
+        if network.description.aggregation == Aggregation::Mean {
+            average(edges, first, count, &mut Array::new(m, stride));
+        }
+        weights.f2out.apply(count, m, stride, z, features, false);
+        let mut a = self.activated.get();
+        a.resize(count * features);
+        let activation = network.description.activation;
+        activation.apply_keeping_slope(self.arch, &mut z[..count * features], &mut a);
+        if block == 0 {
+            let rows = x.chunks_exact_mut(features).zip(&kinds[first..][..count]);
+            for (row, &kind) in rows {
+                row.copy_from_slice(
+                    &self.weights.embedding[kind as usize * features..][..features],
+                );
+            }
+        }
+        weights.dense.apply(count, &a, features, x, features, true);
+    }
+
+    /// The last block, energies, dE/dx, and dE/dm of the last block.
     fn energies(&self, work: &mut Workspace<T>, run: Run, outputs: &mut Outputs) {
         let Run {
             graph,
@@ -197,21 +213,25 @@ impl<T: CpuReal> CpuEngine<T> {
         let description = &network.description;
         let (features, stride) = widths::<T>(network);
         let last = description.blocks - 1;
-        let arrays = (
+        let others = (
             Array::new(outputs.atom_energies.data, 1),
+            Array::new(&mut work.x, features),
             Array::new(&mut work.gradient, features),
-            Array::new(&mut work.z[last], features),
-            Array::new(&mut work.g[last % 2], stride),
+            Array::new(&mut work.g[last % 2][..part.owned * stride], stride),
         );
-        let (x, edges) = (&work.x, &work.edges);
-        for_each_task(
-            pool,
-            part.owned,
-            arrays,
-            |first, count, (mut energies, gradient, slopes, mut g)| {
-                gradient.fetch(count);
-                slopes.fetch(count);
-                g.fetch(count);
+        let (edges, kinds) = (&work.edges, &work.kinds);
+        let y = self.y(kinds, &work.y, (last, stride));
+        self.gather(
+            (pool, last),
+            edges,
+            edges.owned(part),
+            Terms::Messages { y },
+            (passing(stride), &mut [], others),
+            |first, count, m, (mut energies, x, gradient, mut g)| {
+                let mut slopes = self.slopes.get();
+                slopes.resize(count * features);
+                let place = (last, first, count);
+                self.interaction(network, edges, kinds, place, m, &mut slopes, x.data);
                 let mut own = self.scratch.get();
                 let mut scratch = Scratch::new(&self.readout, count, &mut own);
                 let structure =
@@ -226,7 +246,7 @@ impl<T: CpuReal> CpuEngine<T> {
                 self.readout.evaluate(
                     self.arch,
                     count,
-                    (&x[first * features..], features),
+                    (x.data, features),
                     &mut scratch,
                     (&mut gradient.data[..count * features], features),
                     |row, output| {
@@ -249,7 +269,7 @@ impl<T: CpuReal> CpuEngine<T> {
                         edges,
                         (first, count),
                         gradient.data,
-                        slopes.data,
+                        &slopes,
                         &mut g,
                     );
                 }
@@ -301,13 +321,12 @@ impl<T: CpuReal> CpuEngine<T> {
         } else {
             (&*odd, even)
         };
-        let (y, g) = (
-            Features {
-                data: &work.y[block],
-                stride,
-            },
-            Features { data: g, stride },
-        );
+        let y = self.y(&work.kinds, &work.y, (block, stride));
+        let g = Features {
+            data: g,
+            stride,
+            kinds: None,
+        };
         let edges = &work.edges;
         let virials = !work.virials.is_empty();
         let slopes = &mut work.slopes[..];
