@@ -33,6 +33,8 @@ constexpr unsigned long long POINT = 12;
 constexpr unsigned long long LINE = 15;
 /// A structure without terms of its own.
 constexpr unsigned long long TERMS = 16;
+/// An atom that moves too far in a step.
+constexpr unsigned long long FARTHEST = 17;
 constexpr unsigned long long NOTHING = ~0ull;
 
 __device__ __forceinline__ void report(Status* status, unsigned long long kind, unsigned long long number)

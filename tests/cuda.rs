@@ -9,7 +9,7 @@ mod emulator;
 
 use common::cuda_checks::{Source, corners, exact, failures, ghosts, many_atoms, same_filters};
 use common::cuda_model::usual_model;
-use common::{list_checks, resident_checks, term_checks};
+use common::{list_checks, motion_checks, resident_checks, term_checks};
 use emulator::Emulator;
 use flashschnet::engine::cuda::{Device, Filters, Limits, programs};
 use flashschnet::engine::network;
@@ -104,6 +104,21 @@ fn priors_are_refused_in_the_same_words() {
 #[test]
 fn priors_are_enqueued() {
     term_checks::enqueued(device);
+}
+
+#[test]
+fn replicas_move_as_on_the_processor() {
+    motion_checks::agree(device);
+}
+
+#[test]
+fn replicas_go_on_to_the_same_bits() {
+    motion_checks::continues(device);
+}
+
+#[test]
+fn replicas_that_blow_up_stand_still() {
+    motion_checks::blow_ups(device);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::cuda_checks::{Source, corners, exact, ghosts, many_atoms, same_filters};
-use common::{list_checks, resident_checks, term_checks};
+use common::{list_checks, motion_checks, resident_checks, term_checks};
 use flashschnet::engine::cuda::{Device, Gpu};
 
 fn device(_: u64) -> Box<dyn Device> {
@@ -86,6 +86,13 @@ fn priors_are_the_processors() {
     term_checks::every_form(device);
     term_checks::refusals(device);
     term_checks::enqueued(device);
+}
+
+#[test]
+fn replicas_move_as_on_the_processor() {
+    motion_checks::agree(device);
+    motion_checks::continues(device);
+    motion_checks::blow_ups(device);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::thread;
 
 use common::cuda_model::usual_model;
 use flashschnet::engine::cuda::{
-    Filters, Limits, compile, neighbor_program, programs, term_program,
+    Filters, Limits, compile, motion_program, neighbor_program, programs, term_program,
 };
 use flashschnet::engine::network;
 use flashschnet::filter::{HalfTables, Tables};
@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits {
     multiprocessors: 40,
 };
 /// The programs that are the same for all networks.
-const COMMON: [&str; 2] = ["neighbours", "priors"];
+const COMMON: [&str; 3] = ["neighbours", "priors", "motion"];
 /// Bytes that a thread of the kernels on tensor cores may put aside: they do so once for a tile of pairs, outside all inner loops,
 /// on some architectures and not on others.
 const ASIDE: u32 = 128;
@@ -70,7 +70,8 @@ fn all_programs() -> Vec<(&'static str, String)> {
         "double exact",
         programs(network, Filters::<f64>::Exact, LIMITS),
     );
-    all.extend(COMMON.into_iter().zip([neighbor_program(), term_program()]));
+    let common = [neighbor_program(), term_program(), motion_program()];
+    all.extend(COMMON.into_iter().zip(common));
     all
 }
 
@@ -132,7 +133,7 @@ fn check(name: &str, architecture: (u32, u32), log: &str) {
             );
         }
     }
-    let least = if COMMON.contains(&name) { 4 } else { 10 };
+    let least = if COMMON.contains(&name) { 2 } else { 10 };
     assert!(kernels >= least, "{name}, {architecture:?}:\n{log}");
     if std::env::var_os("FSN_SHOW_RESOURCES").is_some() {
         println!("{name} {architecture:?}\n{log}");

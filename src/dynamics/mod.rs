@@ -34,11 +34,11 @@ pub use exchange::Pair;
 pub use settings::{Integrator, Settings};
 pub use state::{BlowUp, State};
 
-use self::motion::Replicas;
+use self::motion::{Replicas, kept_and_fresh};
 use self::philox::{Philox, Purpose};
 use self::settings::{MOST_STEPS, Plan};
 use self::state::swap_rows;
-use crate::engine::Wanted;
+use crate::engine::{Motion, Moved, Wanted};
 use crate::potential::{Potential, Structures};
 use crate::{Error, Result};
 
@@ -47,6 +47,9 @@ const FORCES: Wanted = Wanted {
     virials: false,
     atom_virials: false,
 };
+
+/// Steps that a device makes before anybody looks: little is lost when one of them fails, and little gained by more.
+const MOST_AT_ONCE: u64 = 256;
 
 /// Replicas that move under a potential.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +63,8 @@ pub struct Simulation {
     /// Positions and velocities before the step, for replicas that it blows up.
     before: [Vec<[f64; 3]>; 2],
     exchanged: Vec<[usize; 2]>,
+    /// Where a device has moved replicas to.
+    moved: Moved,
 }
 
 /// What does not change: the replicas as structures, without their positions.
@@ -140,6 +145,7 @@ impl Simulation {
             },
             before: [vec![[0.0; 3]; atoms], vec![[0.0; 3]; atoms]],
             exchanged: Vec::new(),
+            moved: Moved::default(),
             system,
             plan,
         };
@@ -207,10 +213,93 @@ impl Simulation {
                 self.state.step
             )));
         }
-        for _ in 0..steps {
-            self.step(potential)?;
+        let last = self.state.step + steps;
+        while self.state.step < last {
+            if potential.advances() {
+                self.advance(potential, last - self.state.step)?;
+            } else {
+                self.step(potential)?;
+            }
         }
         Ok(())
+    }
+
+    /// Makes some of so many steps on the potential's device.
+    ///
+    /// A step that fails there is looked for by halves, and made here, where the replica that is to blame is found: so which
+    /// steps those are does not depend on how many were asked for at once.
+    fn advance(&mut self, potential: &mut Potential, most: u64) -> Result<()> {
+        let interval = self.plan.exchange_interval;
+        let next = if interval > 0 {
+            interval - self.state.step % interval
+        } else {
+            MOST_AT_ONCE
+        };
+        // One of so many steps fails, once that is known.
+        let mut failing = match self.leap(potential, most.min(next).min(MOST_AT_ONCE))? {
+            None => return Ok(()),
+            Some(steps) => steps,
+        };
+        while failing > 1 {
+            let half = failing / 2;
+            failing = match self.leap(potential, half)? {
+                None => failing - half,
+                Some(steps) => steps,
+            };
+        }
+        self.step(potential)
+    }
+
+    /// Makes steps on the potential's device, with an exchange if the last is due for one; the number of steps, if one of them fails
+    /// for what a replica may be to blame for: then none is made.
+    fn leap(&mut self, potential: &mut Potential, steps: u64) -> Result<Option<u64>> {
+        let (plan, state) = (&self.plan, &self.state);
+        let still: Vec<bool> = state.frozen.iter().map(Option::is_some).collect();
+        let motion = Motion {
+            timestep: plan.timestep,
+            langevin: match plan.integrator {
+                Integrator::Langevin { friction } => Some(kept_and_fresh(friction, plan.timestep)),
+                Integrator::Verlet => None,
+            },
+            seed: plan.seed,
+            largest_step: plan.largest_step,
+            step: state.step,
+            response: &self.response,
+            thermal: &plan.thermal,
+            streams: &plan.streams,
+            frozen: &still,
+            velocities: &state.velocities,
+            forces: &state.forces,
+        };
+        let structures = self.system.at(&state.positions);
+        match potential.advance(&structures, &motion, steps, &mut self.moved) {
+            Err(Error::InvalidArgument(_) | Error::Numerical(_)) => return Ok(Some(steps)),
+            other => other?,
+        }
+        let (state, moved) = (&mut self.state, &mut self.moved);
+        for (now, then) in [
+            (&mut state.positions, &mut moved.positions),
+            (&mut state.velocities, &mut moved.velocities),
+            (&mut state.forces, &mut moved.forces),
+        ] {
+            std::mem::swap(now, then);
+        }
+        let width = state.terms.len() / still.len().max(1);
+        for (replica, _) in still.iter().enumerate().filter(|(_, still)| !**still) {
+            let of = replica * width..(replica + 1) * width;
+            state.energies[replica] = moved.energies[replica];
+            state.terms[of.clone()].copy_from_slice(&moved.terms[of]);
+        }
+        state.step += steps;
+        self.exchange_if_due();
+        Ok(None)
+    }
+
+    fn exchange_if_due(&mut self) {
+        let interval = self.plan.exchange_interval;
+        if interval > 0 && self.state.step.is_multiple_of(interval) {
+            self.exchange();
+        }
     }
 
     fn step(&mut self, potential: &mut Potential) -> Result<()> {
@@ -229,10 +318,7 @@ impl Simulation {
         }
         self.finish(potential)?;
         self.state.step += 1;
-        let interval = self.plan.exchange_interval;
-        if interval > 0 && self.state.step.is_multiple_of(interval) {
-            self.exchange();
-        }
+        self.exchange_if_due();
         Ok(())
     }
 
@@ -349,7 +435,8 @@ impl Simulation {
                 Integrator::Langevin { friction } => {
                     let (thermal, stream) = (plan.thermal[number], plan.streams[number]);
                     replica.drift(half);
-                    replica.rub(friction * whole, thermal, random, stream, step);
+                    let sizes = kept_and_fresh(friction, whole);
+                    replica.rub(sizes, thermal, random, stream, step);
                     replica.drift(half);
                 }
             }

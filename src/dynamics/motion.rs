@@ -7,6 +7,12 @@ use crate::potential::Potential;
 /// Atoms whose moves are worth a second thread: noise takes some 100 ns for each, waking threads some 10 µs.
 const WORTH_THREADS: usize = 2048;
 
+/// e^(−γΔt) and √(1 − e^(−2γΔt)), the latter without cancellation at low friction.
+pub(super) fn kept_and_fresh(friction: f64, timestep: f64) -> [f64; 2] {
+    let time = friction * timestep;
+    [(-time).exp(), (-(-2.0 * time).exp_m1()).sqrt()]
+}
+
 /// One replica's part of the state.
 pub(super) struct Replica<'a> {
     pub number: usize,
@@ -37,15 +43,19 @@ impl Replica<'_> {
         }
     }
 
-    /// O: friction and noise. `time` is the time step in units of the inverse friction.
-    pub fn rub(&mut self, time: f64, thermal: f64, random: Philox, stream: u32, step: u64) {
-        let kept = (-time).exp();
-        // √(1 − e^(−2γΔt)) without cancellation at low friction.
-        let new = (-(-2.0 * time).exp_m1()).sqrt();
+    /// O: friction and noise, by [`kept_and_fresh`].
+    pub fn rub(
+        &mut self,
+        [kept, fresh]: [f64; 2],
+        thermal: f64,
+        random: Philox,
+        stream: u32,
+        step: u64,
+    ) {
         let of = self.velocities.iter_mut().zip(self.response);
         for (item, (v, response)) in (0..).zip(of) {
             let noise = random.normals(Purpose::Noise, stream, step, item);
-            let size = new * (thermal * response).sqrt();
+            let size = fresh * (thermal * response).sqrt();
             for (v, noise) in v.iter_mut().zip(noise) {
                 *v = kept * *v + size * noise;
             }

@@ -5,9 +5,11 @@
 
 pub mod cpu;
 pub mod cuda;
+mod motion;
 pub mod reference;
 mod terms;
 
+pub use motion::{Motion, Moved};
 pub use terms::{Chosen, Form, TermRows, Terms, Topology};
 
 use crate::model::{Model, Network};
@@ -284,6 +286,19 @@ pub trait OnDevice {
         wanted: Wanted,
         results: &mut Results,
     ) -> Result<bool>;
+
+    /// Moves replicas from where `start` says by so many steps, in one go, to `moved`; returns how often a list was found.
+    ///
+    /// # Errors
+    /// As [`OnDevice::compute_unlisted`], and [`Error::Numerical`] for an atom that moves too far, of any of the steps; nothing that
+    /// was given has changed, and what is in `moved` is unspecified.
+    fn advance(
+        &mut self,
+        start: &Unlisted,
+        motion: &Motion,
+        steps: u64,
+        moved: &mut Moved,
+    ) -> Result<u64>;
 
     /// Makes the next call find the list anew.
     fn forget_list(&mut self);

@@ -23,8 +23,8 @@ use self::exclusions::Exclusions;
 use self::terms::Threads;
 use crate::engine::cuda::Facts;
 use crate::engine::{
-    Chosen, Engine, Exchange, Graph, Images, OnDevice, Resident, ResidentResults, Results, Terms,
-    Unlisted, Wanted, network,
+    Chosen, Engine, Exchange, Graph, Images, Motion, Moved, OnDevice, Resident, ResidentResults,
+    Results, Terms, Unlisted, Wanted, network,
 };
 use crate::model::{Aggregation, Model, Network};
 use crate::neighbors::{Cell, NeighborList, VerletList};
@@ -48,8 +48,6 @@ pub struct Potential {
     cells: Vec<Cell>,
     vectors: Vec<[[f64; 3]; 3]>,
     verlet: VerletList,
-    /// Where an engine found a list of its own.
-    found_at: Vec<[f64; 3]>,
     list: NeighborList,
     exclusions: Exclusions,
     builds: u64,
@@ -136,7 +134,6 @@ impl Potential {
             cells: Vec::new(),
             vectors: Vec::new(),
             verlet: VerletList::default(),
-            found_at: Vec::new(),
             list: NeighborList::default(),
             exclusions: Exclusions::default(),
             builds: 0,
@@ -221,15 +218,12 @@ impl Potential {
         &mut self.threads
     }
 
-    /// The positions at which the rows of its neighbour list were found, atom by atom; none before the first call.
+    /// The positions at which the rows of its neighbour list were found, atom by atom; none before the first call, and where results do
+    /// not depend on them: an engine on a device has the pairs in one order, whenever it found them.
     ///
     /// A list made at these positions is the one it has.
     pub fn list_reference(&self) -> &[[f64; 3]] {
-        if self.found_at.is_empty() {
-            self.verlet.reference()
-        } else {
-            &self.found_at
-        }
+        self.verlet.reference()
     }
 
     /// Makes the next call find all neighbours anew.
@@ -245,6 +239,50 @@ impl Potential {
     /// # Errors
     /// [`Error::InvalidArgument`] naming the atom, type, cell or structure at fault; [`Error::Numerical`] if an energy is not finite.
     pub fn compute(&mut self, structures: &Structures, wanted: Wanted) -> Result<&Results> {
+        self.checked(structures, |potential, cells| {
+            potential.compute_in(structures, cells, wanted)
+        })?;
+        Ok(&self.results)
+    }
+
+    /// Whether [`Potential::advance`] can be used: the engine is on a device.
+    pub fn advances(&mut self) -> bool {
+        self.engine.on_device().is_some()
+    }
+
+    /// Moves replicas by so many steps on the engine's device.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the engine is on no device; those of [`Potential::compute`] at any of the steps, and [`Error::Numerical`] for
+    /// an atom that moves too far.
+    pub fn advance(
+        &mut self,
+        structures: &Structures,
+        motion: &Motion,
+        steps: u64,
+        moved: &mut Moved,
+    ) -> Result<()> {
+        self.checked(structures, |potential, cells| {
+            let terms = device_terms(&potential.model, potential.priors.as_ref());
+            let periodic = periodic(cells);
+            let start = Unlisted {
+                types: &potential.rows,
+                cells: periodic.as_ref().map(|p| (&potential.vectors[..], &p[..])),
+                skin: potential.skin,
+                ..unlisted(&potential.model, structures, terms.as_ref())?
+            };
+            let engine = on_device(&mut *potential.engine)?;
+            potential.builds += engine.advance(&start, motion, steps, moved)?;
+            Ok(())
+        })
+    }
+
+    /// Does something with structures when they have been checked.
+    fn checked(
+        &mut self,
+        structures: &Structures,
+        work: impl FnOnce(&mut Self, &[Cell]) -> Result<()>,
+    ) -> Result<()> {
         geometry::check(structures)?;
         input::rows(
             &self.model,
@@ -254,11 +292,17 @@ impl Potential {
         )?;
         input::finite(structures.positions)?;
         let mut cells = std::mem::take(&mut self.cells);
-        let outcome = geometry::cells(structures, &mut cells)
-            .and_then(|()| self.compute_in(structures, &cells, wanted));
+        let outcome = geometry::cells(structures, &mut cells).and_then(|()| {
+            if let Some(priors) = &mut self.priors {
+                priors.choose(structures.offsets, structures.types, structures.topologies)?;
+            }
+            self.vectors.clear();
+            self.vectors
+                .extend(cells.iter().map(|cell| *cell.vectors()));
+            work(self, &cells)
+        });
         self.cells = cells;
-        outcome?;
-        Ok(&self.results)
+        outcome
     }
 
     /// Computes structures in checked cells.
@@ -268,12 +312,6 @@ impl Potential {
         cells: &[Cell],
         wanted: Wanted,
     ) -> Result<()> {
-        if let Some(priors) = &mut self.priors {
-            priors.choose(structures.offsets, structures.types, structures.topologies)?;
-        }
-        self.vectors.clear();
-        self.vectors
-            .extend(cells.iter().map(|cell| *cell.vectors()));
         if self.engine.on_device().is_some() {
             self.compute_on_device(structures, cells, wanted)?;
         } else {
@@ -322,24 +360,13 @@ impl Potential {
         cells: &[Cell],
         wanted: Wanted,
     ) -> Result<()> {
-        let excluded = excluded(&self.model, structures.excluded)?;
-        exclusions::check(excluded, structures.positions.len())?;
-        let periodic: Vec<[bool; 3]> = cells.iter().map(Cell::periodic).collect();
+        let periodic = periodic(cells);
         let terms = device_terms(&self.model, self.priors.as_ref());
         let unlisted = Unlisted {
-            positions: structures.positions,
             types: &self.rows,
-            structures: structures.offsets,
-            cells: periodic
-                .iter()
-                .any(|&directions| directions != [false; 3])
-                .then_some((&self.vectors, &periodic)),
-            excluded,
+            cells: periodic.as_ref().map(|p| (&self.vectors[..], &p[..])),
             skin: self.skin,
-            terms: terms.as_ref().map(|terms| Chosen {
-                terms,
-                topologies: terms.priors.chosen(),
-            }),
+            ..unlisted(&self.model, structures, terms.as_ref())?
         };
         let engine = on_device(&mut *self.engine)?;
         let found = match engine.compute_unlisted(&unlisted, wanted, &mut self.results) {
@@ -353,11 +380,7 @@ impl Potential {
             }
             other => other?,
         };
-        if found || self.found_at.len() != structures.positions.len() {
-            self.builds += u64::from(found);
-            self.found_at.clear();
-            self.found_at.extend_from_slice(structures.positions);
-        }
+        self.builds += u64::from(found);
         let by_term = if self.priors.is_some() {
             &self.results.terms
         } else {
@@ -477,6 +500,35 @@ impl Potential {
         }
         Ok(())
     }
+}
+
+/// What an engine on a device is told of structures, without types, cells and skin.
+fn unlisted<'a>(
+    model: &Model,
+    structures: &Structures<'a>,
+    terms: Option<&'a DeviceTerms>,
+) -> Result<Unlisted<'a>> {
+    let excluded = excluded(model, structures.excluded)?;
+    exclusions::check(excluded, structures.positions.len())?;
+    Ok(Unlisted {
+        positions: structures.positions,
+        types: &[],
+        structures: structures.offsets,
+        cells: None,
+        excluded,
+        skin: 0.0,
+        terms: terms.map(|terms| Chosen {
+            terms,
+            topologies: terms.priors.chosen(),
+        }),
+    })
+}
+
+/// Which directions of each structure repeat; none if nothing does.
+fn periodic(cells: &[Cell]) -> Option<Vec<[bool; 3]>> {
+    let all: Vec<[bool; 3]> = cells.iter().map(Cell::periodic).collect();
+    let any = all.iter().any(|&directions| directions != [false; 3]);
+    any.then_some(all)
 }
 
 fn device_terms<'a>(model: &'a Model, priors: Option<&'a Priors>) -> Option<DeviceTerms<'a>> {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use flashschnet::engine::cuda::{
-    Device, Facts, Kernel, Launch, Limits, neighbor_program, term_program,
+    Device, Facts, Kernel, Launch, Limits, motion_program, neighbor_program, term_program,
 };
 use flashschnet::{Error, Result};
 use libloading::Library;
@@ -75,9 +75,9 @@ fn layout(bytes: usize) -> Layout {
 ///
 /// Those that are the same for all networks are compiled once. Each device has a copy, since they have variables.
 fn load(source: &str) -> Library {
-    static COMMON: [OnceLock<Vec<u8>>; 2] = [const { OnceLock::new() }; 2];
+    static COMMON: [OnceLock<Vec<u8>>; 3] = [const { OnceLock::new() }; 3];
     let library = stem().with_extension("so");
-    let programs = [neighbor_program(), term_program()];
+    let programs = [neighbor_program(), term_program(), motion_program()];
     if let Some(number) = programs.iter().position(|program| program == source) {
         let bytes = COMMON[number].get_or_init(|| {
             build(source, &library);

@@ -8,6 +8,7 @@ pub mod cuda_model;
 pub mod failing;
 pub mod list_checks;
 pub mod model_file;
+pub mod motion_checks;
 pub mod programs;
 pub mod random_model;
 pub mod random_priors;

@@ -140,10 +140,10 @@ pub struct Joined {
     pub offsets: Vec<usize>,
     pub positions: Vec<Vector>,
     pub types: Vec<i32>,
-    cells: Vec<[Vector; 3]>,
+    pub cells: Vec<[Vector; 3]>,
     periodic: Vec<[bool; 3]>,
     excluded: Option<Vec<[i32; 2]>>,
-    topologies: Option<Vec<i32>>,
+    pub topologies: Option<Vec<i32>>,
 }
 
 impl Joined {

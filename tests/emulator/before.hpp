@@ -21,6 +21,7 @@ using std::exp;
 using std::fabs;
 using std::floor;
 using std::hypot;
+using std::log;
 using std::log1p;
 using std::round;
 using std::sin;
@@ -300,6 +301,13 @@ static inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigne
             sum[at] += x * b.value(4 * column + t, k / 8, k % 2);
         }
     }
+}
+
+[[maybe_unused]] static void sincospi(double x, double* sine, double* cosine)
+{
+    const double angle = 3.141592653589793238462643383279502884 * x;
+    *sine = std::sin(angle);
+    *cosine = std::cos(angle);
 }
 
 static inline int __popc(unsigned value) { return __builtin_popcount(value); }

@@ -33,11 +33,13 @@ pub enum Kernel {
     Reduce,
     Terms,
     Tally,
+    Leap,
+    Kick,
 }
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Start,
         Self::Geometry,
         Self::Receive,
@@ -63,6 +65,8 @@ impl Kernel {
         Self::Reduce,
         Self::Terms,
         Self::Tally,
+        Self::Leap,
+        Self::Kick,
     ];
 
     /// Its name in the source.
@@ -93,6 +97,8 @@ impl Kernel {
             Self::Reduce => "reduce",
             Self::Terms => "terms",
             Self::Tally => "tally",
+            Self::Leap => "leap",
+            Self::Kick => "kick",
         }
     }
 }
@@ -144,6 +150,16 @@ impl Batch {
                 block,
             });
         }
+    }
+
+    /// Adds all of another's launches.
+    pub fn append(&mut self, other: Self) {
+        let first = self.arguments.len();
+        self.arguments.extend(other.arguments);
+        self.calls.extend(other.calls.into_iter().map(|call| Call {
+            arguments: first + call.arguments,
+            ..call
+        }));
     }
 
     /// The launches.
@@ -350,6 +366,16 @@ impl Array {
     /// What [`Device::download_all`] needs to copy its first numbers to `values`.
     pub fn part<'a, T: Plain>(&self, values: &'a mut [T]) -> (u64, &'a mut [u8]) {
         (self.address, bytes_of_mut(values))
+    }
+
+    /// The same for numbers from `first` on.
+    pub fn part_from<'a, T: Plain>(
+        &self,
+        first: usize,
+        values: &'a mut [T],
+    ) -> (u64, &'a mut [u8]) {
+        let from = self.address + (first * size_of::<T>()) as u64;
+        (from, bytes_of_mut(values))
     }
 
     /// Where it is.

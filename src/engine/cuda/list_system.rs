@@ -98,6 +98,9 @@ fn error(kind: u64, number: u64) -> Error {
                 "energy or force of atom {number} is not finite: positions are far outside what the model was made for, or the model is damaged"
             ));
         }
+        17 => {
+            return Error::Numerical(format!("atom {number} moves too far in one step"));
+        }
         _ => return Error::Internal(format!("the device reports {kind}, {number}")),
     };
     Error::invalid(text)

@@ -13,6 +13,8 @@ mod finder;
 mod fragments;
 mod list_system;
 mod lists;
+mod motion_system;
+mod mover;
 mod passes;
 mod source;
 mod system;
@@ -28,6 +30,7 @@ pub use compiler::compile;
 pub use device::{Batch, Device, Facts, Kernel, KernelFacts, Launch, Limits};
 pub use driver::Gpu;
 pub use finder::neighbor_program;
+pub use mover::motion_program;
 pub use system::System;
 pub use term_tables::term_program;
 pub use tuning::Tuning;
@@ -36,6 +39,7 @@ pub use unlisted::{DeviceList, DeviceLists};
 use self::device::{Array, Plain};
 use self::fragments::Fragments;
 use self::lists::Lists;
+use self::mover::Mover;
 use self::source::{Widths, basis_numbers, source};
 use self::term_tables::TermTables;
 use self::tuning::Regime;
@@ -86,6 +90,8 @@ pub struct CudaEngine<T> {
     unlisting: Option<Unlisting>,
     /// Analytic terms, when there are any.
     terms: Option<TermTables>,
+    /// Replicas that move here, when there are any.
+    mover: Option<Mover>,
     /// Rows on their way through an exchange.
     exchanged: Vec<T>,
     /// Results as they come from the device.
@@ -245,6 +251,7 @@ impl<T: CudaReal> CudaEngine<T> {
             work,
             unlisting: None,
             terms: None,
+            mover: None,
             exchanged: Vec::new(),
             fetched: Vec::new(),
             device,

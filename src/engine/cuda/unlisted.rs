@@ -10,7 +10,7 @@ use super::term_system::TermSystem;
 use super::term_tables::{Place, TermTables};
 use super::{CudaEngine, CudaReal};
 use crate::engine::{
-    Chosen, OnDevice, Resident, ResidentResults, Results, Terms, Unlisted, Wanted,
+    Chosen, Motion, Moved, OnDevice, Resident, ResidentResults, Results, Terms, Unlisted, Wanted,
     network as network_of,
 };
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ const MOST_ATOMS: usize = 1 << 28;
 
 /// What is kept on the device beside the engine's arrays.
 pub(super) struct Unlisting {
-    finder: Finder,
+    pub finder: Finder,
     positions: Array,
     cells: Array,
     structures: Array,
@@ -36,9 +36,10 @@ pub(super) struct Unlisting {
     known_count: usize,
     /// What the arrays of structures were made of.
     offsets: Vec<usize>,
-    builds: u64,
+    /// Lists found when this was last looked at.
+    pub builds: u64,
     /// What a stream may record: its arrays are there.
-    ready: Option<(Problem, Wanted)>,
+    pub ready: Option<(Problem, Wanted)>,
 }
 
 impl Unlisting {
@@ -67,7 +68,7 @@ impl Unlisting {
     }
 
     /// Brings structures to the device; returns what there is to find, and where.
-    fn bring(&mut self, given: &Unlisted, cutoff: f64) -> Result<(Problem, Arrays)> {
+    pub fn bring(&mut self, given: &Unlisted, cutoff: f64) -> Result<(Problem, Arrays)> {
         let problem = Problem {
             atoms: given.positions.len(),
             structures: given.structures.len() - 1,
@@ -108,8 +109,13 @@ impl Unlisting {
         Ok((problem, arrays))
     }
 
+    /// What it takes to bring positions to the host that have moved here.
+    pub fn part<'a>(&self, positions: &'a mut [[f64; 3]]) -> (u64, &'a mut [u8]) {
+        self.positions.part(positions)
+    }
+
     /// Deals with what a step found wrong.
-    fn settle(&mut self, status: Status) -> Result<Verdict> {
+    pub fn settle(&mut self, status: Status) -> Result<Verdict> {
         let Some(trouble) = status.trouble() else {
             return Ok(Verdict::Sound);
         };
@@ -127,7 +133,7 @@ impl Unlisting {
 }
 
 /// How a step ended, errors aside that need no more words.
-enum Verdict {
+pub(super) enum Verdict {
     Sound,
     /// It is to be computed again, with more room.
     Again,
@@ -197,7 +203,7 @@ impl DeviceLists {
 
 impl<T: CudaReal> CudaEngine<T> {
     /// What finds neighbours, made when it is first needed.
-    fn unlisting(&mut self) -> Result<&mut Unlisting> {
+    pub(super) fn unlisting(&mut self) -> Result<&mut Unlisting> {
         if self.unlisting.is_none() {
             let types = &self.model.description().types;
             let known: Vec<i32> = types.iter().map(|kind| kind.index).collect();
@@ -208,12 +214,12 @@ impl<T: CudaReal> CudaEngine<T> {
             .ok_or_else(|| Error::Internal("no neighbour lists".into()))
     }
 
-    fn cutoff(&self) -> Result<f64> {
+    pub(super) fn cutoff(&self) -> Result<f64> {
         Ok(network_of(&self.model)?.description.cutoff)
     }
 
     /// Everything a step needs: room, addresses, and the launches that see to the list.
-    fn prepare(
+    pub(super) fn prepare(
         &mut self,
         problem: Problem,
         arrays: Arrays,
@@ -452,6 +458,16 @@ impl<T: CudaReal> OnDevice for CudaEngine<T> {
         }
     }
 
+    fn advance(
+        &mut self,
+        start: &Unlisted,
+        motion: &Motion,
+        steps: u64,
+        moved: &mut Moved,
+    ) -> Result<u64> {
+        self.advance_in(start, motion, steps, moved)
+    }
+
     fn forget_list(&mut self) {
         if let Some(own) = &mut self.unlisting {
             own.finder.forget();
@@ -546,7 +562,12 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 
     /// Adds the launches for terms that the host has chosen.
-    fn add_chosen(&mut self, run: &mut Run, arrays: &Arrays, chosen: &Chosen) -> Result<()> {
+    pub(super) fn add_chosen(
+        &mut self,
+        run: &mut Run,
+        arrays: &Arrays,
+        chosen: &Chosen,
+    ) -> Result<()> {
         self.tables(chosen.terms)?.choose(chosen.topologies)?;
         let system = self.term_system(run, arrays)?;
         self.tables(chosen.terms)?.add(&system, &mut run.batch);
@@ -581,7 +602,7 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 
     /// The error for terms that have no value, or are none.
-    fn explain(&mut self, verdict: &Verdict, terms: Option<&dyn Terms>) -> Result<()> {
+    pub(super) fn explain(&mut self, verdict: &Verdict, terms: Option<&dyn Terms>) -> Result<()> {
         let (structure, term) = match verdict {
             Verdict::Sound | Verdict::Again => return Ok(()),
             Verdict::Term(fault) => (fault.structure, Some(fault)),
