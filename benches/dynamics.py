@@ -7,6 +7,9 @@ without the network, which is what priors and integrator add. The table shows th
 ratios to the network in the same turn, and nanoseconds a day. Where PyTorch is installed, a loop of dynamics written
 with it as mlcg does it, with the same network and priors, takes its turns with a step; its pairs are given to it. It
 computes as many copies at once as it has memory for, and its time is scaled to all.
+
+With ``--device cuda`` everything is on the GPU, and PyTorch is needed for its arrays: the force calls are enqueued and
+replayed in a graph, and priors and integrator are what a step takes over the network's graph.
 """
 
 from __future__ import annotations
@@ -69,6 +72,30 @@ def force_call(potential: Potential, system: systems.System) -> Callable[[], Non
     return call
 
 
+def graph_call(potential: Potential, system: systems.System) -> Callable[[], None]:
+    """A replay of the graph of energies and forces, with all arrays on the GPU; it is not waited for."""
+    import torch
+
+    copies, atoms = system.positions.shape[1:3]
+    gpu = torch.device("cuda")
+    positions = torch.tensor(system.positions[0].reshape(-1, 3), device=gpu)
+    types = torch.tensor(np.tile(system.types, copies), device=gpu)
+    arrays = {
+        "offsets": torch.arange(copies + 1, device=gpu) * atoms,
+        "energies": torch.empty(copies, dtype=torch.float64, device=gpu),
+        "forces": torch.empty_like(positions),
+    }
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    potential.enqueue(positions, types, **arrays, stream=stream)
+    potential.check(stream)
+    with torch.cuda.graph(graph, stream=stream):
+        potential.enqueue(positions, types, **arrays, stream=stream)
+    # The arrays stay as long as the graph.
+    graph.kept = (positions, types, arrays)
+    return graph.replay
+
+
 def timed(call: Callable[[], Any], repeat: int) -> float:
     """Seconds a call."""
     start = time.perf_counter()
@@ -77,21 +104,56 @@ def timed(call: Callable[[], Any], repeat: int) -> float:
     return (time.perf_counter() - start) / repeat
 
 
-def measure(system: systems.System, threads: int, turns: int, seconds: float) -> Turns:
+def simulation(model: Path, system: systems.System, options: argparse.Namespace) -> Simulation:
+    """All copies of a system, at 300 K."""
+    return Simulation(
+        Potential(model, options.device, threads=options.threads), list(system.positions[0]), system.types,
+        temperature=300.0, timestep=options.timestep, friction=1.0, masses=np.full(len(system.types), options.mass),
+    )  # fmt: skip
+
+
+def measure_gpu(system: systems.System, options: argparse.Namespace) -> Turns:
+    """Let graphs of the network, of network and priors, and steps take turns on the GPU."""
+    import torch
+
+    potentials = [Potential(system.model, "cuda", priors=priors) for priors in ("off", "on")]
+    calls = [graph_call(potential, system) for potential in potentials]
+    whole = simulation(system.model, system, options)
+    whole.run(3)
+
+    def waited(call: Callable[[], Any], repeat: int) -> float:
+        def replays() -> None:
+            for _ in range(repeat):
+                call()
+            torch.cuda.synchronize()
+
+        return timed(replays, 1) / repeat
+
+    repeat = max(1, int(options.seconds / waited(calls[0], 10)))
+    result = Turns([], [], [], [], [])
+    before, builds = whole.step, whole.potential.list_builds
+    for _ in range(options.turns):
+        result.network.append(waited(calls[0], repeat))
+        result.priors.append(waited(calls[1], repeat))
+        result.step.append(timed(lambda: whole.run(repeat), 1) / repeat)
+        result.rest.append(result.step[-1] - result.network[-1])
+    for potential in potentials:
+        potential.check()
+    made = whole.step - before
+    print(f"\n{made} steps, a list every {made / max(1, whole.potential.list_builds - builds):.0f}")
+    return checked(system, [whole], result)
+
+
+def measure(system: systems.System, options: argparse.Namespace) -> Turns:
     """Let the contenders take turns."""
+    threads, turns, seconds = options.threads, options.turns, options.seconds
     calls = [
         force_call(Potential(system.model, "cpu", threads=threads, priors=priors), system) for priors in ("off", "on")
     ]
-    whole, rest = (
-        Simulation(
-            Potential(model, "cpu", threads=threads), list(system.positions[0]), system.types, temperature=300.0,
-            timestep=TIMESTEP, friction=1.0, masses=np.full(len(system.types), 12.0),
-        )
-        for model in (system.model, systems.priors_alone(system.model))
-    )  # fmt: skip
+    whole, rest = (simulation(model, system, options) for model in (system.model, systems.priors_alone(system.model)))
     first = [timed(call, 2) for call in calls]
     repeat = max(1, int(seconds / first[0]))
-    loop = torch_loop(system, threads)
+    loop = torch_loop(system, options)
     torch_repeat = 0 if loop is None else max(1, int(seconds / timed(lambda: loop.run(1), 2)))
     result = Turns([], [], [], [], [], 0 if loop is None else loop.copies)
     whole.run(2)
@@ -99,20 +161,25 @@ def measure(system: systems.System, threads: int, turns: int, seconds: float) ->
     for _ in range(turns):
         result.network.append(timed(calls[0], repeat))
         result.priors.append(timed(calls[1], repeat))
-        for simulation, times in ((whole, result.step), (rest, result.rest)):
+        for moving, times in ((whole, result.step), (rest, result.rest)):
             start = time.perf_counter()
-            simulation.run(repeat)
+            moving.run(repeat)
             times.append((time.perf_counter() - start) / repeat)
         if loop is not None:
             each = timed(lambda: loop.run(torch_repeat), 1) / torch_repeat
             result.torch.append(each * system.copies / loop.copies)
-    for simulation in (whole, rest):
-        if simulation.frozen:
-            sys.exit(f"{system.name}: replicas blew up, so that less is computed than is said: {simulation.frozen}")
+    return checked(system, [whole, rest], result)
+
+
+def checked(system: systems.System, simulations: list[Simulation], result: Turns) -> Turns:
+    """The result, if every replica moved."""
+    for moving in simulations:
+        if moving.frozen:
+            sys.exit(f"{system.name}: replicas blew up, so that less is computed than is said: {moving.frozen}")
     return result
 
 
-def torch_loop(system: systems.System, threads: int) -> Any:
+def torch_loop(system: systems.System, options: argparse.Namespace) -> Any:
     """The same dynamics in PyTorch, if that is installed."""
     try:
         from engine_parts.peer_loop import Loop
@@ -120,7 +187,8 @@ def torch_loop(system: systems.System, threads: int) -> Any:
         return None
     copies = max(1, min(system.copies, int(MOST_PAIRS / (system.pairs() * len(system.types)))))
     part = replace(system, positions=system.positions[:, :copies])
-    return Loop(part, np.full(len(system.types), 12.0), BOLTZMANN_IN_KCAL * 300.0, TIMESTEP, 1.0, threads)
+    masses = np.full(len(system.types), options.mass)
+    return Loop(part, masses, BOLTZMANN_IN_KCAL * 300.0, options.timestep, 1.0, options.threads)
 
 
 def spread(values: list[float], scale: float, form: str) -> str:
@@ -135,6 +203,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="length of a turn, at least")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--timestep", type=float, default=TIMESTEP, help="in ps")
+    parser.add_argument("--mass", type=float, default=12.0, help="of each bead, in u")
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 64])
     arguments = parser.parse_args()
     print(
@@ -145,7 +216,8 @@ def main() -> None:
         for make in (systems.cln025, systems.chignolin, systems.cg_with_priors):
             for copies in arguments.copies:
                 system = make(folder, copies)
-                found = measure(system, arguments.threads, arguments.turns, arguments.seconds)
+                take = measure_gpu if arguments.device == "cuda" else measure
+                found = take(system, arguments)
                 each = 86400 * SHOWN_TIMESTEP / 1000 / statistics.median(found.step)
                 print(f"\n{system.name}, {systems.terms(system)} terms a copy")
                 print(f"  network alone        {spread(found.network, 1e3, '.3f')} ms")
@@ -156,6 +228,8 @@ def main() -> None:
                 print(f"    of the network     {spread(found.ratio('rest'), 100, '.2f')} %")
                 shown = f"{each:.4g} ns/day a replica, {copies * each:.4g} in all"
                 print(f"  at {1000 * SHOWN_TIMESTEP:g} fs a step      {shown}")
+                if arguments.device == "cuda":
+                    continue
                 if not found.torch:
                     print("  a step in PyTorch    not measured: PyTorch is not installed (make bench BENCH_TORCH=1)")
                     continue

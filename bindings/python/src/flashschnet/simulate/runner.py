@@ -233,6 +233,9 @@ class _Loop:
             total=config.n_timesteps, initial=first, unit="step", disable=self._quiet, mininterval=config.tqdm_refresh
         )
         chunk, saved = 1, first
+        gpu = self._setup.potential.gpu
+        if gpu is not None:
+            self._say(bar, f"{len(simulation)} replicas move on {gpu.name}, with network and priors")
         with bar, self._signals():
             while simulation.step < config.n_timesteps and not self._signal:
                 step = simulation.step
