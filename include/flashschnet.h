@@ -725,14 +725,15 @@ enum fsn_status fsn_simulation_new(struct fsn_potential *potential,
 // `simulation` comes from this library and has not been freed; nobody uses it any more.
 void fsn_simulation_free(struct fsn_simulation *simulation);
 
-// Makes `steps` steps. A replica that blows up stands still from then on, and the others go on; see `frozen` of
+// Makes `steps` steps, on the GPU if the potential is on one. A replica that blows up stands still from then on, and the others go on; see `frozen` of
 // `fsn_state`. Errors are those that no replica is to blame for; the state is then that of the last whole step.
 //
 // Threads: any; calls with one simulation take turns.
 //
 // The caller's part:
 // `simulation` is a live handle.
-enum fsn_status fsn_simulation_run(struct fsn_simulation *simulation, uint64_t steps);
+enum fsn_status fsn_simulation_run(struct fsn_simulation *simulation,
+                                   uint64_t steps);
 
 // Copies the state to where the pointers of `*state` lead. Errors: `FSN_INVALID_ARGUMENT`.
 //

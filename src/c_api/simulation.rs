@@ -219,7 +219,7 @@ pub unsafe extern "C" fn fsn_simulation_free(simulation: *mut fsn_simulation) {
     });
 }
 
-/// Makes `steps` steps. A replica that blows up stands still from then on, and the others go on; see `frozen` of
+/// Makes `steps` steps, on the GPU if the potential is on one. A replica that blows up stands still from then on, and the others go on; see `frozen` of
 /// `fsn_state`. Errors are those that no replica is to blame for; the state is then that of the last whole step.
 ///
 /// Threads: any; calls with one simulation take turns.
