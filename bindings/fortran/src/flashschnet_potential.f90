@@ -10,7 +10,7 @@ module flashschnet_potential
    use flashschnet_exchange, only: callbacks, forward_rows, fsn_exchange
    use flashschnet_handle, only: handle, prior_shape
    use flashschnet_model, only: fsn_model, fsn_model_info, fsn_prior
-   use flashschnet_structures, only: converted, describe, set_excluded, set_periodic
+   use flashschnet_structures, only: converted, describe, describe_batch, set_excluded, set_periodic
    use flashschnet_topology, only: converted_topology, describe_topology, fsn_terms
    implicit none
    private
@@ -244,23 +244,11 @@ contains
       character(:), allocatable :: text
       integer(c_int) :: status
       integer :: atoms, n
-      integer(int32), allocatable, target :: numbers(:)
       n = size(counts)
       atoms = size(positions, 2)
-      call describe(given, kept, counts, positions, text)
-      call put(given%types, c_loc(types), shape(types), [atoms], 'types', text)
+      call describe_batch(given, kept, counts, positions, types, periodic, excluded, topologies, text)
       if (present(cells)) call put(given%cells, c_loc(cells), shape(cells), [3, 3, n], 'cells', text)
-      if (present(periodic)) then
-         call check_shape(shape(periodic), [3, n], 'periodic', text)
-         call set_periodic(given, kept, reshape(periodic, [size(periodic)]))
-      end if
-      if (present(excluded)) call set_excluded(given, kept, excluded, text)
       results%size = c_sizeof(results)
-      if (present(topologies)) then
-         allocate (numbers(size(topologies)))
-         numbers(:) = topologies - 1
-         call put(given%topologies, c_loc(numbers), shape(numbers), [n], 'topologies', text)
-      end if
       if (present(term_energies)) &
          call put(results%term_energies, c_loc(term_energies), shape(term_energies), [1 + priors_of(self), n], &
          'term_energies', text)

@@ -5,10 +5,10 @@ module flashschnet_simulation
    use flashschnet_c, only: c_exchanges => fsn_exchanges, fsn_langevin, fsn_settings, fsn_simulation_checkpoint, &
       fsn_simulation_free, fsn_simulation_get_exchanges, fsn_simulation_get_reason, fsn_simulation_get_state, &
       fsn_simulation_new, fsn_simulation_restore, fsn_simulation_run, fsn_state, fsn_structures, fsn_success, fsn_verlet
-   use flashschnet_errors, only: check_shape, conclude, fortran_text, put, refuse
+   use flashschnet_errors, only: conclude, fortran_text, put, refuse
    use flashschnet_handle, only: handle
    use flashschnet_potential, only: fsn_potential, priors_of
-   use flashschnet_structures, only: converted, describe, set_excluded, set_periodic
+   use flashschnet_structures, only: converted, describe_batch
    implicit none
    private
    public :: fsn_exchanges, fsn_simulation
@@ -79,26 +79,14 @@ contains
       type(fsn_structures) :: given
       type(converted), target :: kept
       type(fsn_settings) :: settings
-      integer(int32), allocatable, target :: numbers(:)
       type(c_ptr) :: made
       character(:), allocatable :: text
       integer(c_int) :: status
       integer :: atoms, n
       n = size(counts)
       atoms = size(positions, 2)
-      call describe(given, kept, counts, positions, text)
-      call put(given%types, c_loc(types), shape(types), [atoms], 'types', text)
+      call describe_batch(given, kept, counts, positions, types, periodic, excluded, topologies, text)
       if (present(cells)) call put(given%cells, c_loc(cells), shape(cells), [3, 3, n], 'cells', text)
-      if (present(periodic)) then
-         call check_shape(shape(periodic), [3, n], 'periodic', text)
-         call set_periodic(given, kept, reshape(periodic, [size(periodic)]))
-      end if
-      if (present(excluded)) call set_excluded(given, kept, excluded, text)
-      if (present(topologies)) then
-         allocate (numbers(size(topologies)))
-         numbers(:) = topologies - 1
-         call put(given%topologies, c_loc(numbers), shape(numbers), [n], 'topologies', text)
-      end if
       settings%size = c_sizeof(settings)
       settings%timestep = timestep
       call put(settings%thermal_energies, c_loc(thermal_energies), shape(thermal_energies), [n], 'thermal_energies', text)

@@ -6,13 +6,13 @@ module flashschnet_structures
    use flashschnet_errors, only: check_shape, put
    implicit none
    private
-   public :: converted, describe, set_excluded, set_periodic
+   public :: converted, describe, describe_batch, set_excluded, set_periodic
 
    !> What the library counts or spells differently. Must live as long as the struct that points to it.
    type :: converted
       integer(c_size_t), allocatable :: offsets(:)
       integer(c_int8_t), allocatable :: periodic(:)
-      integer(int32), allocatable :: excluded(:, :)
+      integer(int32), allocatable :: excluded(:, :), topologies(:)
    end type
 
 contains
@@ -35,6 +35,34 @@ contains
       end do
       given%offsets = c_loc(kept%offsets)
       call put(given%positions, c_loc(positions), shape(positions), [3, size(positions, 2)], 'positions', text)
+   end subroutine
+
+   !> Fills a struct with all that a batch has but cells: of contiguous arrays that are absent gfortran loads what is not there
+   !> when they are passed on.
+   subroutine describe_batch(given, kept, counts, positions, types, periodic, excluded, topologies, text)
+      type(fsn_structures), intent(inout) :: given
+      type(converted), intent(inout), target :: kept
+      integer, intent(in) :: counts(:)
+      real(real64), intent(in), contiguous, target :: positions(:, :)
+      integer(int32), intent(in), contiguous, target :: types(:)
+      logical, intent(in), optional :: periodic(:, :)
+      integer(int32), intent(in), optional :: excluded(:, :)
+      integer, intent(in), optional :: topologies(:)
+      character(:), allocatable, intent(inout) :: text
+      integer :: n
+      n = size(counts)
+      call describe(given, kept, counts, positions, text)
+      call put(given%types, c_loc(types), shape(types), [size(positions, 2)], 'types', text)
+      if (present(periodic)) then
+         call check_shape(shape(periodic), [3, n], 'periodic', text)
+         call set_periodic(given, kept, reshape(periodic, [size(periodic)]))
+      end if
+      if (present(excluded)) call set_excluded(given, kept, excluded, text)
+      if (present(topologies)) then
+         allocate (kept%topologies(size(topologies)))
+         kept%topologies(:) = topologies - 1
+         call put(given%topologies, c_loc(kept%topologies), shape(topologies), [n], 'topologies', text)
+      end if
    end subroutine
 
    !> Says which directions are periodic, three a structure.
