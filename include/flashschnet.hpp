@@ -387,6 +387,19 @@ public:
         detail::check(fsn_potential_compute(get(), &input, &output));
     }
 
+    // Puts the computation of structures on a stream of CUDA (cudaStream_t or CUstream; null: the default one), with every
+    // array in the memory of the potential's GPU, where nothing is copied. The results are there when the stream is done, and
+    // what went wrong is told by check(). See fsn_potential_enqueue.
+    void enqueue(const structures &structures, const results &results, void *stream = nullptr) {
+        const auto input = detail::given(structures, true);
+        const auto output = detail::given(results, input.structures, input.atoms, input.atoms, [this] { return info().priors; });
+        detail::check(fsn_potential_enqueue(get(), &input, &output, stream));
+    }
+
+    // Waits for a stream, and throws the first thing that went wrong in what was enqueued since the last check. FSN_AGAIN:
+    // enqueue that once more. See fsn_potential_check.
+    void check(void *stream = nullptr) { detail::check(fsn_potential_check(get(), stream)); }
+
     // Adds a molecule to those that priors can be evaluated for, and returns its number, for structures::topologies.
     std::int32_t add_topology(const topology &molecule) {
         std::vector<const char *> names;

@@ -139,6 +139,20 @@ void excluded(fsn::potential &potential, fsn::structures water) {
     require(all == none && all != without, "pairs are left out");
 }
 
+// What there is to see without a GPU; with one, tests/c/gpu.c computes there.
+void resident(fsn::potential &potential, fsn::structures water) {
+    double energy = 7.0;
+    fsn::results results;
+    results.energies = {&energy, 1};
+    const std::string text = "not supported: the potential is not on a GPU: make it with device cuda";
+    refuses(FSN_UNSUPPORTED, text, [&] { potential.enqueue(water, results); });
+    refuses(FSN_UNSUPPORTED, text, [&] { potential.check(); });
+    results.energies = {&energy, 2};
+    refuses(FSN_INVALID_ARGUMENT, "invalid argument: energies has 2 numbers, must have 1",
+            [&] { potential.enqueue(water, results); });
+    require(energy == 7.0, "what is not on a GPU is not written");
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -155,6 +169,7 @@ int main(int argc, char **argv) {
     fsn::potential potential(fsn::model(argv[1]), options);
     lengths(potential, water);
     excluded(potential, water);
+    resident(potential, water);
 
     const fsn::neighbor_list list(water, 3.0);
     require(list.neighbors().size() == 6 && list.shifts().size() == 18 && list.offsets()[3] == 6, "neighbours are found");

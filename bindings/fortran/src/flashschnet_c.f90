@@ -220,6 +220,21 @@ module flashschnet_c
          integer(c_int) :: status
       end function
 
+      function fsn_potential_enqueue(potential, structures, results, stream) bind(c) result(status)
+         import :: c_int, c_ptr, fsn_results, fsn_structures
+         type(c_ptr), value :: potential
+         type(fsn_structures), intent(in) :: structures
+         type(fsn_results), intent(in) :: results
+         type(c_ptr), value :: stream
+         integer(c_int) :: status
+      end function
+
+      function fsn_potential_check(potential, stream) bind(c) result(status)
+         import :: c_int, c_ptr
+         type(c_ptr), value :: potential, stream
+         integer(c_int) :: status
+      end function
+
       function fsn_potential_set_neighbors(potential, neighbors) bind(c) result(status)
          import :: c_int, c_ptr, fsn_neighbors
          type(c_ptr), value :: potential

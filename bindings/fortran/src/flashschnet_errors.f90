@@ -5,7 +5,7 @@ module flashschnet_errors
    use flashschnet_c, only: fsn_invalid_argument, fsn_last_error, fsn_success, fsn_version
    implicit none
    private
-   public :: c_text, check_shape, conclude, fortran_text, library_version, put, refuse
+   public :: c_text, check_count, check_shape, conclude, fortran_text, library_version, put, refuse
 
    interface
       function strlen(text) bind(c) result(length)
@@ -74,6 +74,16 @@ contains
       character(*), intent(in) :: reason
       character(:), allocatable, intent(inout) :: text
       if (.not. allocated(text)) text = 'invalid argument: '//reason
+   end subroutine
+
+   !> Refuses a number of things that is negative.
+   subroutine check_count(value, name, text)
+      integer, intent(in) :: value
+      character(*), intent(in) :: name
+      character(:), allocatable, intent(inout) :: text
+      character(40) :: number
+      write (number, '(i0)') value
+      if (value < 0) call refuse(name//' is '//trim(number)//', must not be negative', text)
    end subroutine
 
    !> Refuses an array that has not the shape it must have.

@@ -3,10 +3,10 @@ module flashschnet_potential
    use, intrinsic :: iso_c_binding, only: c_funloc, c_int, c_loc, c_null_ptr, c_ptr, c_size_t, c_sizeof
    use, intrinsic :: iso_fortran_env, only: int32, int64, real64
    use flashschnet_c, only: c_potential_info => fsn_potential_info, c_topology => fsn_topology, fsn_domain, fsn_neighbors, &
-      fsn_options, fsn_options_set, fsn_potential_add_topology, fsn_potential_compute, fsn_potential_compute_domain, &
-      fsn_potential_free, fsn_potential_get_info, &
-      fsn_potential_new, fsn_potential_set_neighbors, fsn_results, fsn_structures, fsn_success
-   use flashschnet_errors, only: c_text, check_shape, conclude, fortran_text, put, refuse
+      fsn_options, fsn_options_set, fsn_potential_add_topology, fsn_potential_check, fsn_potential_compute, &
+      fsn_potential_compute_domain, fsn_potential_enqueue, fsn_potential_free, fsn_potential_get_info, fsn_potential_new, &
+      fsn_potential_set_neighbors, fsn_results, fsn_structures, fsn_success
+   use flashschnet_errors, only: c_text, check_count, check_shape, conclude, fortran_text, put, refuse
    use flashschnet_exchange, only: callbacks, forward_rows, fsn_exchange
    use flashschnet_handle, only: handle, prior_shape
    use flashschnet_model, only: fsn_model, fsn_model_info, fsn_prior
@@ -40,6 +40,8 @@ module flashschnet_potential
       procedure :: get_info
       procedure :: compute
       procedure :: compute_batch
+      procedure :: enqueue
+      procedure :: check
       procedure :: add_topology
       procedure :: set_neighbors
       procedure :: compute_domain
@@ -264,6 +266,103 @@ contains
       call conclude(status, text, stat)
       if (present(errmsg) .and. allocated(text)) errmsg = text
    end subroutine
+
+   !> Puts the computation of structures on a stream of CUDA, with every array in the memory of the potential's GPU: nothing is
+   !> copied. The results are there when the stream is done; what went wrong is told by `check`.
+   !>
+   !> Arrays are addresses on the GPU: `c_loc` of an array within `use_device` of OpenACC or `use_device_addr` of OpenMP,
+   !> `transfer(c_devloc(array), c_null_ptr)` in CUDA Fortran. What they hold is as in C: `real64` and `int32`, coordinates
+   !> first, and what numbers atoms or topologies counts from 0. What is left out or null is as in `compute_batch`.
+   subroutine enqueue(self, atoms, positions, types, structures, offsets, cells, periodic, excluded_pairs, excluded, topologies, &
+      energies, forces, virials, atom_energies, atom_virials, term_energies, stream, stat, errmsg)
+      class(fsn_potential), intent(in) :: self
+      !> Atoms of all structures.
+      integer, intent(in) :: atoms
+      !> (3, atoms); (atoms)
+      type(c_ptr), intent(in) :: positions, types
+      !> Number of structures, by default one.
+      integer, intent(in), optional :: structures
+      !> (structures + 1) of `c_size_t`: how many atoms are before each; needed for several structures.
+      type(c_ptr), intent(in), optional :: offsets
+      !> (3, 3, structures): lattice vectors, as columns.
+      type(c_ptr), intent(in), optional :: cells
+      !> (3, structures) of `c_int8_t`, 0 or 1.
+      type(c_ptr), intent(in), optional :: periodic
+      integer, intent(in), optional :: excluded_pairs
+      !> (2, excluded_pairs)
+      type(c_ptr), intent(in), optional :: excluded
+      !> (structures), negative to find one by the types.
+      type(c_ptr), intent(in), optional :: topologies
+      !> (structures); (3, atoms); (3, 3, structures); (atoms); (3, 3, atoms); (1 + priors, structures)
+      type(c_ptr), intent(in), optional :: energies, forces, virials, atom_energies, atom_virials, term_energies
+      !> A `cudaStream_t` or `CUstream`; by default the default one.
+      type(c_ptr), intent(in), optional :: stream
+      integer, intent(out), optional :: stat
+      character(:), allocatable, intent(inout), optional :: errmsg
+      type(fsn_structures) :: given
+      type(fsn_results) :: results
+      character(:), allocatable :: text
+      integer(c_int) :: status
+      integer(int32), target :: none
+      given%size = c_sizeof(given)
+      given%structures = 1
+      if (present(structures)) given%structures = count_of(structures, 'structures')
+      given%atoms = count_of(atoms, 'atoms')
+      given%positions = positions
+      given%types = types
+      if (present(offsets)) given%offsets = offsets
+      if (present(cells)) given%cells = cells
+      if (present(periodic)) given%periodic = periodic
+      if (present(excluded_pairs)) then
+         given%excluded_pairs = count_of(excluded_pairs, 'excluded_pairs')
+         ! Of no pairs nothing is read; a null pointer would mean that nothing is said of exclusions.
+         if (excluded_pairs == 0) given%excluded = c_loc(none)
+      end if
+      if (present(excluded)) given%excluded = excluded
+      if (present(topologies)) given%topologies = topologies
+      results%size = c_sizeof(results)
+      if (present(energies)) results%energies = energies
+      if (present(forces)) results%forces = forces
+      if (present(virials)) results%virials = virials
+      if (present(atom_energies)) results%atom_energies = atom_energies
+      if (present(atom_virials)) results%atom_virials = atom_virials
+      if (present(term_energies)) results%term_energies = term_energies
+      status = fsn_success
+      if (.not. allocated(text)) status = fsn_potential_enqueue(self%get(), given, results, stream_of(stream))
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+
+   contains
+
+      integer(c_size_t) function count_of(number, name)
+         integer, intent(in) :: number
+         character(*), intent(in) :: name
+         call check_count(number, name, text)
+         count_of = max(0, number)
+      end function
+   end subroutine
+
+   !> Waits for a stream, and reports the first thing that went wrong in what was enqueued since the last check; `fsn_again`
+   !> says that it has to be enqueued once more, from positions that were sound.
+   subroutine check(self, stream, stat, errmsg)
+      class(fsn_potential), intent(in) :: self
+      !> A `cudaStream_t` or `CUstream`; by default the default one.
+      type(c_ptr), intent(in), optional :: stream
+      integer, intent(out), optional :: stat
+      character(:), allocatable, intent(inout), optional :: errmsg
+      character(:), allocatable :: text
+      integer(c_int) :: status
+      status = fsn_potential_check(self%get(), stream_of(stream))
+      call conclude(status, text, stat)
+      if (present(errmsg) .and. allocated(text)) errmsg = text
+   end subroutine
+
+   function stream_of(stream) result(given)
+      type(c_ptr), intent(in), optional :: stream
+      type(c_ptr) :: given
+      given = c_null_ptr
+      if (present(stream)) given = stream
+   end function
 
    !> Adds a molecule that the model's file does not have to those that priors can be evaluated for; parameters are found by
    !> the types of the atoms of each term.

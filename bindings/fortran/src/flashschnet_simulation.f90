@@ -5,7 +5,7 @@ module flashschnet_simulation
    use flashschnet_c, only: c_exchanges => fsn_exchanges, fsn_langevin, fsn_settings, fsn_simulation_checkpoint, &
       fsn_simulation_free, fsn_simulation_get_exchanges, fsn_simulation_get_reason, fsn_simulation_get_state, &
       fsn_simulation_new, fsn_simulation_restore, fsn_simulation_run, fsn_state, fsn_structures, fsn_success, fsn_verlet
-   use flashschnet_errors, only: conclude, fortran_text, put, refuse
+   use flashschnet_errors, only: check_count, conclude, fortran_text, put, refuse
    use flashschnet_handle, only: handle
    use flashschnet_potential, only: fsn_potential, priors_of
    use flashschnet_structures, only: converted, describe_batch
@@ -256,14 +256,5 @@ contains
       status = fsn_simulation_restore(self%get(), c_loc(bytes), size(bytes, kind=c_size_t))
       call conclude(status, text, stat)
       if (present(errmsg) .and. allocated(text)) errmsg = text
-   end subroutine
-
-   subroutine check_count(value, name, text)
-      integer, intent(in) :: value
-      character(*), intent(in) :: name
-      character(:), allocatable, intent(inout) :: text
-      character(40) :: number
-      write (number, '(i0)') value
-      if (value < 0) call refuse(name//' is '//trim(number)//', must not be negative', text)
    end subroutine
 end module

@@ -1,6 +1,7 @@
 !> What handles, arrays and errors are in Fortran: handles MODEL. Prints what is not as it should be.
 program handles
    use flashschnet
+   use, intrinsic :: iso_c_binding, only: c_loc, c_ptr
    use, intrinsic :: iso_fortran_env, only: int8, int32, int64, real64
    implicit none
    integer :: failures = 0
@@ -17,6 +18,7 @@ program handles
    call shapes()
    call batches()
    call lists()
+   call resident()
    if (failures > 0) error stop 1
 
 contains
@@ -171,6 +173,35 @@ contains
             stat=stat, errmsg=errmsg)
          call require(stat == fsn_invalid_argument, 'counts that do not add up are refused')
       end block
+   end subroutine
+
+   !> What there is to see without a GPU of arrays that are on one.
+   subroutine resident()
+      type(fsn_potential) :: potential
+      real(real64), target :: positions(3, 8), energy(1)
+      integer(int32), target :: types(8)
+      type(c_ptr) :: places(3)
+      integer :: stat
+      character(:), allocatable :: errmsg
+      character(*), parameter :: text = 'not supported: the potential is not on a GPU: make it with device cuda'
+      positions = salt
+      types = ions
+      energy = 7
+      places = [c_loc(positions), c_loc(types), c_loc(energy)]
+      call potential%enqueue(8, places(1), places(2), energies=places(3), stat=stat, errmsg=errmsg)
+      call refused(stat, errmsg, fsn_invalid_argument, 'invalid argument: potential is a null pointer')
+      call potential%check(stat=stat, errmsg=errmsg)
+      call refused(stat, errmsg, fsn_invalid_argument, 'invalid argument: potential is a null pointer')
+      call prepare(potential)
+      call potential%enqueue(8, places(1), places(2), energies=places(3), excluded_pairs=0, stat=stat, errmsg=errmsg)
+      call refused(stat, errmsg, fsn_unsupported, text)
+      call potential%check(stat=stat, errmsg=errmsg)
+      call refused(stat, errmsg, fsn_unsupported, text)
+      call potential%enqueue(-1, places(1), places(2), energies=places(3), stat=stat, errmsg=errmsg)
+      call refused(stat, errmsg, fsn_invalid_argument, 'invalid argument: atoms is -1, must not be negative')
+      call potential%enqueue(8, places(1), places(2), 0, energies=places(3), stat=stat, errmsg=errmsg)
+      call refused(stat, errmsg, fsn_invalid_argument, 'invalid argument: structures is 0, must be at least 1')
+      call require(energy(1) == 7, 'what is not on a GPU is not written')
    end subroutine
 
    !> The host's list, of a molecule and with ghosts that are copies of atoms of ours.
