@@ -7,7 +7,10 @@ __device__ __forceinline__ Real* filter_layers(const Real* weights, Real* in, Re
 {
     using Layer = FilterLayer<LAYER>;
     constexpr int ROWS = SLOPES ? 2 * PAIRS : PAIRS;
-    product<Team<WARP, 4>, ROWS, FILTER_WIDTH, Layer, false>(in, weights, [&](int column, const Real(&sum)[ROWS][4]) {
+    using M = Matrix<Layer, false>;
+    for (int column = 4 * lane_id(); column < M::N; column += 4 * WARP) {
+        Real sum[ROWS][4] = {};
+        accumulate_far<ROWS, FILTER_WIDTH, 4, M>(sum, in, weights + M::AT, column);
         const Pack<4> b = bias<Layer, 4>(weights, column);
 #pragma unroll
         for (int pair = 0; pair < PAIRS; ++pair) {
@@ -28,7 +31,8 @@ __device__ __forceinline__ Real* filter_layers(const Real* weights, Real* in, Re
                 store(out + (PAIRS + pair) * FILTER_WIDTH + column, slope);
             }
         }
-    });
+    }
+    __syncwarp();
     if constexpr (LAYER + 1 < FILTER_LAYERS) {
         return filter_layers<LAYER + 1, PAIRS, SLOPES>(weights, out, in);
     } else {

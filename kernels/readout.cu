@@ -21,71 +21,74 @@ KERNEL(start, START_THREADS, 1)
     }
 }
 
-/// The layers from LAYER on, from `in`, with what goes into the activations kept in `before`; the output to `out`. The
-/// buffers take turns.
+/// From features to energies, back to dE/dx, and to dE/dm of the last block.
+struct ReadoutLayers {
+    static constexpr int COUNT = 2 * READOUT_LAYERS + 2;
+    template <int NUMBER>
+    using At = Choose<(NUMBER < READOUT_LAYERS), Matrix<ReadoutLayer<NUMBER>, false>,
+        Choose<(NUMBER < 2 * READOUT_LAYERS), Matrix<ReadoutLayer<2 * READOUT_LAYERS - 1 - NUMBER>, true>,
+            Choose<NUMBER == 2 * READOUT_LAYERS, Matrix<Mix, true>, Matrix<F2out, true>>>>;
+
+    template <int NUMBER>
+    __device__ __forceinline__ static const Real* weights(const System& s, int)
+    {
+        return NUMBER < 2 * READOUT_LAYERS ? s.weights : block_weights(s, BLOCKS - 1);
+    }
+};
+using ReadoutRows = Chain<ReadoutLayers, READOUT_ROWS, READOUT_WIDTH, READOUT_HIDDEN, READOUT_SLOTS, READOUT_SLOT>;
+
+/// The layers from LAYER on, with what goes into the activations kept.
 template <int LAYER, class Output>
-__device__ __forceinline__ void readout_forward(const Real* weights, Real* in, Real* free, Real* before, Output output)
+__device__ __forceinline__ void readout_forward(ReadoutRows& rows, Output output)
 {
     using Layer = ReadoutLayer<LAYER>;
-    product<Dense, DENSE_ROWS, READOUT_WIDTH, Layer, false>(in, weights, [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
-        const Columns b = bias<Layer, DENSE_COLUMNS>(weights, column);
-#pragma unroll
-        for (int row = 0; row < DENSE_ROWS; ++row) {
-            if constexpr (LAYER + 1 == READOUT_LAYERS) {
-                if (column == 0) {
-                    output(row, sum[row][0] + b.v[0]);
-                }
-            } else {
-                Columns z;
-                Columns after;
-#pragma unroll
-                for (int v = 0; v < DENSE_COLUMNS; ++v) {
-                    Real slope;
-                    z.v[v] = sum[row][v] + b.v[v];
-                    activation<READOUT_ACTIVATION>(z.v[v], after.v[v], slope);
-                }
-                store(before + row * READOUT_HIDDEN + Layer::COLUMN + column, z);
-                store(free + row * READOUT_WIDTH + column, after);
+    rows.template product<LAYER>([&](int row, int column, const Columns& sum) {
+        const Columns b = bias<Layer, DENSE_COLUMNS>(rows.s.weights, column);
+        if constexpr (LAYER + 1 == READOUT_LAYERS) {
+            if (column == 0) {
+                output(row, sum.v[0] + b.v[0]);
             }
+        } else {
+            Columns z;
+            Columns after;
+#pragma unroll
+            for (int v = 0; v < DENSE_COLUMNS; ++v) {
+                Real slope;
+                z.v[v] = sum.v[v] + b.v[v];
+                activation<READOUT_ACTIVATION>(z.v[v], after.v[v], slope);
+            }
+            store(rows.kept + row * READOUT_HIDDEN + Layer::COLUMN + column, z);
+            store(rows.out + row * READOUT_WIDTH + column, after);
         }
     });
     if constexpr (LAYER + 1 < READOUT_LAYERS) {
-        readout_forward<LAYER + 1>(weights, free, in, before, output);
+        readout_forward<LAYER + 1>(rows, output);
     }
 }
 
-/// The gradient by the readout's input, from that by the output of LAYER in `in`; returns where it is.
+/// The gradient by the readout's input, from that by the output of LAYER.
 template <int LAYER>
-__device__ __forceinline__ Real* readout_backward(const Real* weights, Real* in, Real* free, const Real* before)
+__device__ __forceinline__ void readout_backward(ReadoutRows& rows)
 {
-    using Layer = ReadoutLayer<LAYER>;
-    product<Dense, DENSE_ROWS, READOUT_WIDTH, Layer, true>(in, weights, [&](int column, const Real(&sum)[DENSE_ROWS][DENSE_COLUMNS]) {
+    rows.template product<2 * READOUT_LAYERS - 1 - LAYER>([&](int row, int column, const Columns& sum) {
+        Columns out = sum;
+        if constexpr (LAYER > 0) {
+            using Below = ReadoutLayer<LAYER - 1>;
+            const Columns z = load<DENSE_COLUMNS>(rows.kept + row * READOUT_HIDDEN + Below::COLUMN + column);
 #pragma unroll
-        for (int row = 0; row < DENSE_ROWS; ++row) {
-            Columns out;
-            if constexpr (LAYER > 0) {
-                using Below = ReadoutLayer<LAYER - 1>;
-                const Columns z = load<DENSE_COLUMNS>(before + row * READOUT_HIDDEN + Below::COLUMN + column);
-#pragma unroll
-                for (int v = 0; v < DENSE_COLUMNS; ++v) {
-                    Real value;
-                    Real slope;
-                    activation<READOUT_ACTIVATION>(z.v[v], value, slope);
-                    out.v[v] = sum[row][v] * slope;
-                }
-            } else {
-#pragma unroll
-                for (int v = 0; v < DENSE_COLUMNS; ++v) {
-                    out.v[v] = sum[row][v];
-                }
+            for (int v = 0; v < DENSE_COLUMNS; ++v) {
+                Real value;
+                Real slope;
+                activation<READOUT_ACTIVATION>(z.v[v], value, slope);
+                out.v[v] *= slope;
             }
-            store(free + row * READOUT_WIDTH + column, out);
+        } else if (row < rows.count) {
+            store(at_row(rows.s.gradient, rows.first + row, FEATURE_STRIDE, column), out);
         }
+        store(rows.out + row * READOUT_WIDTH + column, out);
     });
     if constexpr (LAYER > 0) {
-        return readout_backward<LAYER - 1>(weights, free, in, before);
-    } else {
-        return free;
+        readout_backward<LAYER - 1>(rows);
     }
 }
 
@@ -103,16 +106,9 @@ __device__ __forceinline__ double energy_weight(const System& s, unsigned atom)
 /// Energies of atoms, dE/dx and dE/dm of the last block. `block` is 0 if no gradients are wanted.
 KERNEL(readout, DENSE_THREADS, 1)
 {
-    const RowGroup rows(s);
-    if (rows.count == 0) {
-        return;
-    }
-    SHARED(Real, memory);
-    Real* one = memory + rows.team * (DENSE_ROWS * (2 * READOUT_WIDTH + READOUT_HIDDEN));
-    Real* other = one + DENSE_ROWS * READOUT_WIDTH;
-    Real* before = other + DENSE_ROWS * READOUT_WIDTH;
-    fetch<Dense, DENSE_ROWS, READOUT_WIDTH, FEATURE_STRIDE>(s.x, rows.first, rows.count, one);
-    readout_forward<0>(s.weights, one, other, before, [&](int row, Real output) {
+    ReadoutRows rows(s, block);
+    rows.template fetch<FEATURE_STRIDE>(s.x);
+    readout_forward<0>(rows, [&](int row, Real output) {
         if (row < rows.count) {
             const unsigned atom = rows.first + row;
             s.atom_energies[atom] =
@@ -120,28 +116,20 @@ KERNEL(readout, DENSE_THREADS, 1)
         }
     });
     if (block == 0) {
+        copied<0>();
         return;
     }
-    if (Dense::member() < ROW_PAD) {
+    if (ReadoutRows::member() < ROW_PAD) {
 #pragma unroll
-        for (int row = 0; row < DENSE_ROWS; ++row) {
-            const bool there = Dense::member() == 0 && row < rows.count;
-            one[row * READOUT_WIDTH + Dense::member()] =
+        for (int row = 0; row < ReadoutRows::ROWS; ++row) {
+            const bool there = ReadoutRows::member() == 0 && row < rows.count;
+            rows.in[row * READOUT_WIDTH + ReadoutRows::member()] =
                 there ? static_cast<Real>(SCALE * energy_weight(s, rows.first + row)) : Real(0);
         }
     }
-    Dense::sync();
-    Real* gradient = readout_backward<READOUT_LAYERS - 1>(s.weights, one, other, before);
-    Real* scratch = gradient == one ? other : one;
-#pragma unroll
-    for (int row = 0; row < DENSE_ROWS; ++row) {
-        for (int column = 4 * Dense::member(); row < rows.count && column < FEATURE_STRIDE;
-             column += 4 * Dense::THREADS) {
-            store(s.gradient + static_cast<unsigned long long>(rows.first + row) * FEATURE_STRIDE + column,
-                load<4>(gradient + row * READOUT_WIDTH + column));
-        }
-    }
-    message_gradient<READOUT_WIDTH>(s, BLOCKS - 1, rows, gradient, scratch);
+    ReadoutRows::sync();
+    readout_backward<READOUT_LAYERS - 1>(rows);
+    message_gradient<2 * READOUT_LAYERS, READOUT_WIDTH>(s, BLOCKS - 1, rows);
 }
 
 /// Adds the slices' forces and virials of every row; the sum is left in the first slice.

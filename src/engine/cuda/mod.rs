@@ -7,6 +7,7 @@
 
 mod cache;
 mod compiler;
+mod dense;
 mod device;
 mod driver;
 mod finder;
@@ -274,7 +275,7 @@ impl<T: CudaReal> CudaEngine<T> {
         }
         let network = super::network(&self.model)?;
         let (text, tuning) = self.recipe.program::<T>(network, self.limits, regime)?;
-        let (dense, readout) = tuning.dense_shared();
+        let (dense, readout) = (tuning.dense.blocks.bytes, tuning.dense.readout.bytes);
         let rows = tuning.row_shared() as u32;
         let number = self.device.load(
             &text,

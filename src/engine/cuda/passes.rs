@@ -94,8 +94,10 @@ impl<T: CudaReal> CudaEngine<T> {
         if wanted.gradients() {
             let virials = run.system.virials != 0;
             self.backward(run, (blocks, virials), exchange)?;
-            let width = if virials { 6 } else { 3 };
-            run.elements(Kernel::Collect, rows * width);
+            if run.program.tuning.slices() > 1 {
+                let width = if virials { 6 } else { 3 };
+                run.elements(Kernel::Collect, rows * width);
+            }
         }
         run.launch(
             Kernel::Total,
@@ -407,16 +409,16 @@ impl Run {
 
     /// A team a few owned rows.
     fn dense(&mut self, kernel: Kernel, block: usize) {
-        let tuning = &self.program.tuning;
-        let rows = tuning.dense_threads / tuning.dense_team * tuning.dense_rows;
-        let (blocks, readout) = tuning.dense_shared();
-        let shared = if kernel == Kernel::Readout {
-            readout
+        let dense = &self.program.tuning.dense;
+        let part = if kernel == Kernel::Readout {
+            &dense.readout
         } else {
-            blocks
+            &dense.blocks
         };
+        let rows = dense.threads / dense.team * part.rows;
         let grid = (self.shape.owned.div_ceil(rows) as u32, 1);
-        self.launch(kernel, grid, (tuning.dense_threads, shared), block);
+        let size = (dense.threads, part.bytes);
+        self.launch(kernel, grid, size, block);
     }
 
     /// A thread an element.

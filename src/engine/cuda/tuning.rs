@@ -1,6 +1,7 @@
 //! How the work is cut up: what a lane, a warp and a block take on. Results do not depend on it but for rounding.
 
 use super::Way;
+use super::dense::Dense;
 use super::device::Limits;
 use super::source::Widths;
 use crate::{Error, Result};
@@ -64,13 +65,7 @@ pub struct Tuning {
     pub row_threads: usize,
     /// Blocks of the row kernels that a multiprocessor must be able to hold, which bounds their registers.
     pub row_blocks: usize,
-    /// Rows a warp of the dense kernels takes.
-    pub dense_rows: usize,
-    /// Threads that take them through the layers together: a warp or a block.
-    pub dense_team: usize,
-    /// Columns of a result that each has at a time: 1 or 4.
-    pub dense_columns: usize,
-    pub(super) dense_threads: usize,
+    pub(super) dense: Dense,
     /// Rows of a tile of exact filters.
     pub(super) exact_rows: usize,
     pub(super) geometry_threads: usize,
@@ -119,10 +114,7 @@ impl Tuning {
             ahead_back: 2,
             row_threads: 128,
             row_blocks: 1,
-            dense_rows: 8,
-            dense_team: WARP,
-            dense_columns: 4,
-            dense_threads: 4 * WARP,
+            dense: Dense::new(widths, bytes, regime, limits.shared as usize)?,
             exact_rows: 8,
             geometry_threads: 4 * WARP,
         };
@@ -131,13 +123,9 @@ impl Tuning {
             tuning.row_threads = 512;
         }
         if bytes == 8 {
-            tuning.dense_rows = 4;
             tuning.exact_rows = 4;
         }
         if regime == Regime::Few {
-            tuning.dense_rows = 2;
-            tuning.dense_columns = 1;
-            tuning.dense_team = 4 * WARP;
             if intervals.is_some() {
                 tuning.parts = 8;
                 // What counts is how long a pair waits for its numbers, not how many are read.
@@ -150,13 +138,6 @@ impl Tuning {
             }
         }
         let limit = limits.shared as usize;
-        while tuning.dense_team_bytes() > limit && tuning.dense_rows > 1 {
-            tuning.dense_rows /= 2;
-        }
-        // A team that is not a warp has its block to itself.
-        let most = if tuning.dense_team == WARP { 4 } else { 1 };
-        tuning.dense_threads =
-            threads(tuning.dense_team_bytes(), most, limit)? / WARP * tuning.dense_team;
         if way == Way::Exact {
             while tuning.exact_numbers() * bytes > limit && tuning.exact_rows > 2 {
                 tuning.exact_rows /= 2;
@@ -175,28 +156,6 @@ impl Tuning {
         } else {
             1
         }
-    }
-
-    /// Shared memory of a team of the dense kernels.
-    fn dense_team_bytes(&self) -> usize {
-        self.block_team_bytes().max(self.readout_team_bytes())
-    }
-
-    fn block_team_bytes(&self) -> usize {
-        2 * self.dense_rows * self.widths.block * self.bytes
-    }
-
-    fn readout_team_bytes(&self) -> usize {
-        self.dense_rows * (2 * self.widths.readout + self.widths.hidden) * self.bytes
-    }
-
-    /// Shared memory of a block of the dense kernels, and of the readout.
-    pub(super) fn dense_shared(&self) -> (usize, usize) {
-        let teams = self.dense_threads / self.dense_team;
-        (
-            teams * self.block_team_bytes(),
-            teams * self.readout_team_bytes(),
-        )
     }
 
     /// Numbers a warp needs for a tile of exact filters and their envelopes.
@@ -229,7 +188,7 @@ impl Tuning {
 }
 
 /// Threads of a block whose warps need this much shared memory each, at most `most` warps.
-fn threads(bytes: usize, most: usize, limit: usize) -> Result<usize> {
+pub(super) fn threads(bytes: usize, most: usize, limit: usize) -> Result<usize> {
     let warps = (USUAL_SHARED.max(bytes) / bytes.max(1)).clamp(1, most);
     if bytes > limit {
         return Err(Error::unsupported(format!(
