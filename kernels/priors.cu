@@ -257,17 +257,19 @@ __device__ __forceinline__ void gather(
     }
 }
 
-/// Adds what the terms give to the atoms, a warp an atom.
+/// Adds what the terms give to the atoms, a few lanes an atom: it is in few terms, but where all pairs are terms.
 KERNEL(terms, TERM_THREADS, 1)
 {
-    const unsigned row = blockIdx.x * (TERM_THREADS / WARP) + warp_id();
-    if (row >= s.atoms) {
-        return;
-    }
+    const unsigned own_row = (blockIdx.x * TERM_THREADS + threadIdx.x) / TERM_LANES;
+    const unsigned lane = threadIdx.x % TERM_LANES;
+    const bool there = own_row < s.atoms;
+    const bool first_lane = there && lane == 0;
+    // All lanes of a warp take part in its sums.
+    const unsigned row = there ? own_row : 0;
     const unsigned structure = s.structure[row];
     const unsigned first = s.structures[structure];
     const unsigned topology = s.chosen[structure];
-    const bool known = topology < s.topologies;
+    const bool known = there && topology < s.topologies;
     const unsigned long long own = known ? (static_cast<unsigned long long>(s.firsts[topology]) + (row - first)) * s.priors : 0;
     Gathered g = {};
     g.positions = s.positions + 3ull * first;
@@ -277,7 +279,7 @@ KERNEL(terms, TERM_THREADS, 1)
         const unsigned end = known ? s.starts[own + prior + 1] : 0;
         const Form form = s.forms[prior];
         g.energy = 0.0;
-        for (unsigned at = begin + lane_id(); at < end; at += WARP) {
+        for (unsigned at = begin + lane; at < end; at += TERM_LANES) {
             const Entry entry = s.entries[at];
             if (form.kind <= LAST_PAIR) {
                 gather<1>(
@@ -297,20 +299,20 @@ KERNEL(terms, TERM_THREADS, 1)
                 report(s.status, g.fault == ON_A_LINE ? LINE : POINT + g.fault - 1, number);
             }
         }
-        const double energy = begin < end ? group_sum<WARP>(g.energy) : 0.0;
-        if (lane_id() == 0) {
+        const double energy = group_sum<TERM_LANES>(g.energy);
+        if (first_lane) {
             s.shares[static_cast<unsigned long long>(row) * s.priors + prior] = energy;
         }
     }
-    const double share = group_sum<WARP>(g.share);
-    if (lane_id() == 0) {
+    const double share = group_sum<TERM_LANES>(g.share);
+    if (first_lane) {
         s.atom_energies[row] += share;
     }
     if (s.forces != nullptr) {
 #pragma unroll
         for (int axis = 0; axis < 3; ++axis) {
-            const double force = group_sum<WARP>(g.force.v[axis]);
-            if (lane_id() == 0) {
+            const double force = group_sum<TERM_LANES>(g.force.v[axis]);
+            if (first_lane) {
                 s.forces[3ull * row + axis] += force;
             }
         }
@@ -318,8 +320,8 @@ KERNEL(terms, TERM_THREADS, 1)
     if (s.virials != nullptr) {
 #pragma unroll
         for (int part = 0; part < 6; ++part) {
-            const double virial = group_sum<WARP>(g.virial[part]);
-            if (lane_id() == 0) {
+            const double virial = group_sum<TERM_LANES>(g.virial[part]);
+            if (first_lane) {
                 s.own_virials[6ull * row + part] = virial;
                 s.virials[6ull * row + part] += virial;
             }

@@ -11,6 +11,8 @@ use crate::{Error, Result};
 
 /// Threads of a block.
 const THREADS: u32 = 128;
+/// Lanes that add up an atom's terms.
+const LANES: u32 = 8;
 /// Terms of a topology: their numbers must fit in what the device reports with.
 const MOST_TERMS: usize = 1 << 28;
 /// The kinds as kernels number them: pairs, angles, dihedrals.
@@ -30,6 +32,7 @@ const KINDS: [(PriorKind, &str); 9] = [
 pub fn term_program() -> String {
     let mut text = String::from("// Written by src/engine/cuda/term_tables.rs.\n");
     let _ = writeln!(text, "constexpr int TERM_THREADS = {THREADS};");
+    let _ = writeln!(text, "constexpr int TERM_LANES = {LANES};");
     for (number, (_, name)) in KINDS.iter().enumerate() {
         let _ = writeln!(
             text,
@@ -218,7 +221,7 @@ impl TermTables {
             let blocks = system.structure_count.div_ceil(THREADS);
             batch.add(self.launch(Kernel::Reduce, blocks), 0);
         }
-        let blocks = system.atoms.div_ceil(THREADS / 32);
+        let blocks = system.atoms.div_ceil(THREADS / LANES);
         batch.add(self.launch(Kernel::Terms, blocks), 0);
         batch.add(self.launch(Kernel::Tally, system.structure_count), 0);
     }
