@@ -257,15 +257,21 @@ __device__ __forceinline__ void gather(
     }
 }
 
-/// Adds what the terms give to the atoms, a few lanes an atom: it is in few terms, but where all pairs are terms.
+/// Adds what the terms give to the atoms: a block has a few of them, and each of its warps takes other priors, so that none waits for
+/// another's; a few lanes add up an atom's terms of a prior.
 KERNEL(terms, TERM_THREADS, 1)
 {
-    const unsigned own_row = (blockIdx.x * TERM_THREADS + threadIdx.x) / TERM_LANES;
-    const unsigned lane = threadIdx.x % TERM_LANES;
-    const bool there = own_row < s.atoms;
-    const bool first_lane = there && lane == 0;
+    constexpr int WARPS = TERM_THREADS / WARP;
+    constexpr int ATOMS = WARP / TERM_LANES;
+    // Energy, force, virial.
+    constexpr int PARTS = 10;
+    __shared__ double memory[WARPS][ATOMS][PARTS];
+    const unsigned group = lane_id() / TERM_LANES;
+    const unsigned lane = lane_id() % TERM_LANES;
+    const unsigned first_row = blockIdx.x * ATOMS;
+    const bool there = first_row + group < s.atoms;
     // All lanes of a warp take part in its sums.
-    const unsigned row = there ? own_row : 0;
+    const unsigned row = there ? first_row + group : 0;
     const unsigned structure = s.structure[row];
     const unsigned first = s.structures[structure];
     const unsigned topology = s.chosen[structure];
@@ -274,7 +280,7 @@ KERNEL(terms, TERM_THREADS, 1)
     Gathered g = {};
     g.positions = s.positions + 3ull * first;
     g.lattice = s.cells != nullptr ? s.lattices + structure : nullptr;
-    for (unsigned prior = 0; prior < s.priors; ++prior) {
+    for (unsigned prior = warp_id(); prior < s.priors; prior += WARPS) {
         const unsigned begin = known ? s.starts[own + prior] : 0;
         const unsigned end = known ? s.starts[own + prior + 1] : 0;
         const Form form = s.forms[prior];
@@ -300,32 +306,51 @@ KERNEL(terms, TERM_THREADS, 1)
             }
         }
         const double energy = group_sum<TERM_LANES>(g.energy);
-        if (first_lane) {
+        if (there && lane == 0) {
             s.shares[static_cast<unsigned long long>(row) * s.priors + prior] = energy;
         }
     }
+    const bool virials = s.virials != nullptr;
+    double* part = memory[warp_id()][group];
     const double share = group_sum<TERM_LANES>(g.share);
-    if (first_lane) {
-        s.atom_energies[row] += share;
+    if (lane == 0) {
+        part[0] = share;
     }
-    if (s.forces != nullptr) {
 #pragma unroll
-        for (int axis = 0; axis < 3; ++axis) {
-            const double force = group_sum<TERM_LANES>(g.force.v[axis]);
-            if (first_lane) {
-                s.forces[3ull * row + axis] += force;
-            }
+    for (int axis = 0; axis < 3; ++axis) {
+        const double force = group_sum<TERM_LANES>(g.force.v[axis]);
+        if (lane == 0) {
+            part[1 + axis] = force;
         }
     }
-    if (s.virials != nullptr) {
 #pragma unroll
-        for (int part = 0; part < 6; ++part) {
-            const double virial = group_sum<TERM_LANES>(g.virial[part]);
-            if (first_lane) {
-                s.own_virials[6ull * row + part] = virial;
-                s.virials[6ull * row + part] += virial;
-            }
+    for (int k = 0; k < 6; ++k) {
+        const double virial = virials ? group_sum<TERM_LANES>(g.virial[k]) : 0.0;
+        if (lane == 0) {
+            part[4 + k] = virial;
         }
+    }
+    __syncthreads();
+    const unsigned atom = threadIdx.x / PARTS;
+    const unsigned which = threadIdx.x % PARTS;
+    if (atom >= ATOMS || first_row + atom >= s.atoms) {
+        return;
+    }
+    double sum = 0.0;
+#pragma unroll
+    for (int warp = 0; warp < WARPS; ++warp) {
+        sum += memory[warp][atom][which];
+    }
+    const unsigned long long to = first_row + atom;
+    if (which == 0) {
+        s.atom_energies[to] += sum;
+    } else if (which < 4) {
+        if (s.forces != nullptr) {
+            s.forces[3 * to + which - 1] += sum;
+        }
+    } else if (virials) {
+        s.own_virials[6 * to + which - 4] = sum;
+        s.virials[6 * to + which - 4] += sum;
     }
 }
 

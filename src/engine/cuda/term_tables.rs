@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// Threads of a block.
 const THREADS: u32 = 128;
-/// Lanes that add up an atom's terms.
+/// Lanes that add up an atom's terms of a prior: it is in a few, but where all pairs are terms.
 const LANES: u32 = 8;
 /// Terms of a topology: their numbers must fit in what the device reports with.
 const MOST_TERMS: usize = 1 << 28;
@@ -221,7 +221,7 @@ impl TermTables {
             let blocks = system.structure_count.div_ceil(THREADS);
             batch.add(self.launch(Kernel::Reduce, blocks), 0);
         }
-        let blocks = system.atoms.div_ceil(THREADS / LANES);
+        let blocks = system.atoms.div_ceil(32 / LANES);
         batch.add(self.launch(Kernel::Terms, blocks), 0);
         batch.add(self.launch(Kernel::Tally, system.structure_count), 0);
     }
