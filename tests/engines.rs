@@ -233,6 +233,68 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
+/// Large structures whose atoms come in no order are sorted, which nobody may see.
+#[test]
+fn scattered_atoms_are_computed_like_others() {
+    const CELLS: usize = 9;
+    const CONSTANT: f64 = 5.6;
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/nacl/nacl.safetensors");
+    let model = Arc::new(Model::load(&path).expect("a model"));
+    let mut rng = Rng::with_seed(9);
+    let side = 2 * CELLS;
+    let edge = CELLS as f64 * CONSTANT;
+    let at = |place: usize| [place / side / side, place / side % side, place % side];
+    let mut ordered = System {
+        positions: (0..side.pow(3))
+            .map(|place| at(place).map(|step| step as f64 * CONSTANT / 2.0 + 0.2 * rng.f64()))
+            .collect(),
+        types: (0..side.pow(3))
+            .map(|place| [11, 17][at(place).iter().sum::<usize>() % 2])
+            .collect(),
+        cell: Some([[edge, 0.0, 0.0], [0.0, edge, 0.0], [0.0, 0.0, edge]]),
+        periodic: [true; 3],
+    };
+    let mut order: Vec<usize> = (0..ordered.positions.len()).collect();
+    rng.shuffle(&mut order);
+    let shuffled = |ordered: &System| System {
+        positions: order.iter().map(|&atom| ordered.positions[atom]).collect(),
+        types: order.iter().map(|&atom| ordered.types[atom]).collect(),
+        ..*ordered
+    };
+    let make = |threads| cpu(&model, Precision::Double, Filters::Table, threads);
+    let (mut one, mut two, mut three) = (make(1), make(2), make(3));
+    for moved in [0.0, 0.01] {
+        // The second time with the list of the first.
+        ordered.positions.iter_mut().for_each(|p| p[0] += moved);
+        let expected = ordered.compute(&mut one);
+        let found = shuffled(&ordered).compute(&mut two);
+        assert_eq!(shuffled(&ordered).compute(&mut three), found);
+        let expected = Results {
+            atom_energies: order
+                .iter()
+                .map(|&atom| expected.atom_energies[atom])
+                .collect(),
+            forces: order.iter().map(|&atom| expected.forces[atom]).collect(),
+            atom_virials: order
+                .iter()
+                .map(|&atom| expected.atom_virials[atom])
+                .collect(),
+            ..expected
+        };
+        // Tables are the same ones: only sums are rounded in another order.
+        let deviation = deviation(&found, &expected);
+        assert!(deviation.iter().all(|&d| d < 1e-11), "{deviation:?}");
+    }
+    let mut broken = shuffled(&ordered);
+    broken.positions[3001] = broken.positions[17];
+    let error = common::system::try_batch(&mut two, &[broken]).expect_err("two atoms");
+    assert_eq!(
+        error.to_string(),
+        "invalid argument: atoms 17 and 3001 are at the same point"
+    );
+}
+
 #[test]
 fn the_first_structure_that_fails_is_the_one_named() {
     let model = RandomModel::new(1);

@@ -67,6 +67,17 @@ fn trained() -> Arc<Model> {
     Arc::new(Model::load(&path).expect("a model"))
 }
 
+/// The same atoms in no order.
+fn shuffled(system: System) -> System {
+    let mut order: Vec<usize> = (0..system.positions.len()).collect();
+    Rng::with_seed(1).shuffle(&mut order);
+    System {
+        positions: order.iter().map(|&atom| system.positions[atom]).collect(),
+        types: order.iter().map(|&atom| system.types[atom]).collect(),
+        ..system
+    }
+}
+
 /// Rock salt, `cells`³ cubic cells of 8 atoms.
 fn rock_salt(cells: usize) -> System {
     const CONSTANT: f64 = 5.65;
@@ -158,6 +169,8 @@ fn nothing_is_allocated_while_the_list_is_kept() {
     }
     let mut potential = potential(&trained(), Precision::Single, Filters::Table, 1);
     assert_eq!(taken(&mut potential, &rock_salt(6), 5), 0, "1728 atoms");
+    let scattered = shuffled(rock_salt(8));
+    assert_eq!(taken(&mut potential, &scattered, 5), 0, "4096 atoms");
 }
 
 /// Water with a network and priors, and many molecules of every kind of prior.
@@ -237,21 +250,30 @@ fn memory_is_bounded_by_atoms_and_pairs() {
     let model = trained();
     let network = &model.network().expect("a network").description;
     let widths = network.features + network.filters;
-    for (precision, number, pair) in [(Precision::Single, 4, 80), (Precision::Double, 8, 104)] {
+    for (precision, number, pair, cells, scattered) in [
+        (Precision::Single, 4, 80, [4, 6], false),
+        (Precision::Double, 8, 104, [4, 6], false),
+        (Precision::Single, 4, 80, [8, 10], true),
+    ] {
         let live = |cells| {
             let mut potential = potential(&model, precision, Filters::Table, 1);
-            let system = rock_salt(cells);
+            let system = match scattered {
+                true => shuffled(rock_salt(cells)),
+                false => rock_salt(cells),
+            };
             let before = LIVE.load(Relaxed);
             taken(&mut potential, &system, 1);
             let pairs = listed(&system, network.cutoff + potential.skin());
             (LIVE.load(Relaxed) - before, system.positions.len(), pairs)
         };
-        let (small, large) = (live(4), live(6));
+        let (small, large) = (live(cells[0]), live(cells[1]));
         let bytes = (large.0 - small.0) as f64;
         let (atoms, pairs) = ((large.1 - small.1) as f64, (large.2 - small.2) as f64);
         // Lists grow by doubling: up to half of their memory is not used yet.
         let stated = atoms * (number * widths * (network.blocks + 1) + 500) as f64;
         let stated = stated + pairs * f64::from(pair) * 2.0;
+        let sorted = atoms * 300.0 + pairs * 16.0 * 2.0;
+        let stated = stated + if scattered { sorted } else { 0.0 };
         println!(
             "{precision:?}: {:.0} bytes an atom, {:.0} pairs",
             bytes / atoms,

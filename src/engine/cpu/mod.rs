@@ -19,6 +19,7 @@ mod readout;
 mod rows;
 mod search;
 mod segments;
+mod sorted;
 mod tasks;
 mod weights;
 
@@ -35,6 +36,7 @@ use self::passes::Run;
 use self::per_thread::PerThread;
 use self::readout::Readout;
 use self::rows::{Rows as _, TASK_ROWS, for_each_row};
+use self::sorted::Sorted;
 use self::tasks::{PairTask, TableTask, TileTask};
 use self::weights::Weights;
 use super::{Engine, Exchange, Graph, Results, Rows, Wanted};
@@ -103,6 +105,7 @@ pub struct CpuEngine<T> {
     scratch: PerThread<readout::Memory<T>>,
     found: PerThread<Found>,
     arch: Arch,
+    sorted: Sorted,
     parts: Vec<Part>,
     /// For parts that all threads share.
     work: Workspace<T>,
@@ -177,11 +180,40 @@ impl<T: CpuReal> CpuEngine<T> {
             scratch: PerThread::new(threads),
             found: PerThread::new(threads),
             arch: Arch::new(),
+            sorted: Sorted::default(),
             parts: Vec::new(),
             work: Workspace::default(),
             own_work: PerThread::new(threads),
             model,
         })
+    }
+
+    /// The graph as it is.
+    fn compute_graph(
+        &mut self,
+        graph: &Graph,
+        wanted: Wanted,
+        mut exchange: Option<&mut dyn Exchange>,
+        results: &mut Results,
+    ) -> Result<()> {
+        results.reset(graph, wanted);
+        // Taken out so that tasks can borrow the engine.
+        let mut work = std::mem::take(&mut self.work);
+        let mut parts = std::mem::take(&mut self.parts);
+        parts::parts(graph, exchange.is_some(), &mut parts);
+        let by_part = ByPart {
+            parts: &parts,
+            outputs: Outputs::new(results),
+        };
+        let outcome = match &self.pool {
+            // One way into the pool and out again. Callbacks, though, are promised the caller's own thread.
+            Some(pool) if exchange.is_none() && graph.owned > TASK_ROWS => {
+                pool.install(|| self.compute_parts(&mut work, graph, wanted, &mut None, by_part))
+            }
+            _ => self.compute_parts(&mut work, graph, wanted, &mut exchange, by_part),
+        };
+        (self.work, self.parts) = (work, parts);
+        outcome
     }
 
     /// All parts: those that are small for a thread each, the others for all threads one after the other.
@@ -253,26 +285,26 @@ impl<T: CpuReal> Engine for CpuEngine<T> {
         &mut self,
         graph: &Graph,
         wanted: Wanted,
-        mut exchange: Option<&mut dyn Exchange>,
+        exchange: Option<&mut dyn Exchange>,
         results: &mut Results,
     ) -> Result<()> {
-        results.reset(graph, wanted);
-        // Taken out so that tasks can borrow the engine.
-        let mut work = std::mem::take(&mut self.work);
-        let mut parts = std::mem::take(&mut self.parts);
-        parts::parts(graph, exchange.is_some(), &mut parts);
-        let by_part = ByPart {
-            parts: &parts,
-            outputs: Outputs::new(results),
+        let cutoff = super::network(&self.model)?.description.cutoff;
+        let mut sorted = std::mem::take(&mut self.sorted);
+        let mut done = false;
+        if exchange.is_none() && sorted.update(graph, cutoff) {
+            let mut own = std::mem::take(&mut sorted.results);
+            let outcome = self.compute_graph(&sorted.graph(graph), wanted, None, &mut own);
+            sorted.results = own;
+            done = outcome.is_ok();
+        }
+        let outcome = if done {
+            sorted.deliver(graph, wanted, results);
+            Ok(())
+        } else {
+            // Also where the above failed, so that the text names atoms by the caller's numbers.
+            self.compute_graph(graph, wanted, exchange, results)
         };
-        let outcome = match &self.pool {
-            // One way into the pool and out again. Callbacks, though, are promised the caller's own thread.
-            Some(pool) if exchange.is_none() && graph.owned > TASK_ROWS => {
-                pool.install(|| self.compute_parts(&mut work, graph, wanted, &mut None, by_part))
-            }
-            _ => self.compute_parts(&mut work, graph, wanted, &mut exchange, by_part),
-        };
-        (self.work, self.parts) = (work, parts);
+        self.sorted = sorted;
         outcome
     }
 }
