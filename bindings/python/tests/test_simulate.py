@@ -130,6 +130,36 @@ def test_exchange(tmp_path: Path, config):
     assert np.load(folder.exports()[0] / "forces.npy").shape == (5, 18, 3)
 
 
+def test_tables_in_parquet(tmp_path: Path, config):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pip install flashschnet[parquet]")
+    config["temperatures"] = [300.0, 400.0]
+    config["simulation"] |= {"exchange_interval": 5}
+    expected = run(tmp_path, config)
+    config["simulation"] |= {"table_format": "parquet", "n_timesteps": 100}
+    run(tmp_path, config, out="other")
+    # The rest in the other format; all of it is read as one.
+    config["simulation"] |= {"table_format": "csv", "n_timesteps": 200}
+    folder = run(tmp_path, config, "--restart", out="other")
+    assert_same(folder, expected)
+    first, last = folder.exports()[0], folder.exports()[-1]
+    assert {path.suffix for path in first.glob("e*s.*")} == {".parquet"}
+    assert {path.suffix for path in last.glob("e*s.*")} == {".csv"}
+    table = parquet.read_table(first / "energies.parquet")
+    assert table.num_rows == 5 * 8
+    types = {name: str(table.schema.field(name).type) for name in ("step", "potential", "walker")}
+    assert types == {"step": "int64", "potential": "double", "walker": "int64"}
+
+
+def test_parquet_without_pyarrow_is_refused_before_anything_is_computed(tmp_path: Path, config, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    config["simulation"]["table_format"] = "parquet"
+    assert cli.main(["simulate", str(written(tmp_path, config)), "--out", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("flashschnet: tables in Parquet need pyarrow (")
+    assert said.endswith("): pip install 'flashschnet[parquet]' brings it\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_pdb_and_term_lists(tmp_path: Path, config):
     """A molecule that the model's file does not have."""
     lines = [
@@ -191,6 +221,7 @@ def refused(tmp_path: Path, config: dict[str, Any], *arguments: str) -> str:
         ({"simulation.dtype": "half"}, "simulation.dtype: is 'half', must be one of single, double"),
         ({"simulation.device": "tpu"}, "simulation.device: is 'tpu', must be one of auto, cpu, cuda, gpu"),
         ({"simulation.save_forces": 1}, "simulation.save_forces: is 1, must be true or false"),
+        ({"simulation.table_format": "xlsx"}, "simulation.table_format: is 'xlsx', must be one of csv, parquet"),
         (
             {"simulation.sim_subroutine": "f"},
             "simulation.sim_subroutine: is 'f', which is not supported: a file cannot hold a function of Python; "

@@ -43,6 +43,7 @@ class Config:
     skin: float | None = None
     save_forces: bool = False
     save_energies: bool = True
+    table_format: str = "csv"
     read_checkpoint_file: bool | Path = False
     log_interval: int | None = None
     log_type: str = "write"
@@ -262,6 +263,7 @@ _SIMULATION: dict[str, Callable[[Any], Any] | None] = {
     "skin": _optional(_number(above=False)),
     "save_forces": _switch,
     "save_energies": _switch,
+    "table_format": _one_of("csv", "parquet"),
     "read_checkpoint_file": _optional(_checkpoint),
     "log_interval": _optional(_count(1)),
     "log_type": _one_of("print", "write"),

@@ -8,8 +8,8 @@
     structures/NAME.pdb          each starting structure, the topology of its trajectories
     exports/step-000000005000/   what was saved up to this step since the export before
         replica-000.dcd              frames, in Å
-        energies.csv                 one row a frame and replica
-        exchanges.csv                attempts and exchanges so far, with replica exchange
+        energies.csv                 one row a frame and replica; or energies.parquet
+        exchanges.csv                attempts and exchanges so far, with replica exchange; or exchanges.parquet
         forces.npy                   (frames, atoms, 3), if asked for
     checkpoint                   all that the next step depends on
 
@@ -20,7 +20,6 @@ those are removed when the run goes on, which writes them again.
 
 from __future__ import annotations
 
-import csv
 import ctypes
 import json
 import os
@@ -37,6 +36,7 @@ from numpy.typing import NDArray
 
 from .config import ConfigError
 from .molecules import Molecule
+from .tables import read_table, write_table
 
 __all__ = ["Frames", "RunFolder"]
 
@@ -123,7 +123,7 @@ class RunFolder:
             if folder.name.endswith(_PART) or int(folder.name.removeprefix(_STEP)) > step:
                 shutil.rmtree(folder)
 
-    def export(self, step: int, frames: Frames, checkpoint: bytes) -> None:
+    def export(self, step: int, frames: Frames, checkpoint: bytes, table_format: str) -> None:
         """Write what was saved up to ``step``, then the checkpoint of that step."""
         if frames:
             folder = self.path / "exports" / f"{_STEP}{step:012d}"
@@ -132,9 +132,9 @@ class RunFolder:
             part.mkdir()
             for replica in range(len(frames.positions[0])):
                 write_dcd([frame[replica] for frame in frames.positions], part / f"replica-{replica:03d}.dcd")
-            for name, rows in (("energies.csv", frames.energies), ("exchanges.csv", frames.exchanges)):
+            for name, rows in (("energies", frames.energies), ("exchanges", frames.exchanges)):
                 if rows:
-                    _write_table(rows, part / name)
+                    write_table(rows, part / f"{name}.{table_format}")
             if frames.forces:
                 np.save(part / "forces.npy", np.stack(frames.forces))
             for file in part.iterdir():
@@ -153,11 +153,10 @@ class RunFolder:
         )
 
     def energies(self) -> Iterator[dict[str, str]]:
-        """All rows of the tables of energies."""
+        """All rows of the tables of energies, as texts, whatever the format of the tables."""
         for folder in self.exports():
-            if (folder / "energies.csv").exists():
-                with (folder / "energies.csv").open(newline="", encoding="utf-8") as file:
-                    yield from csv.DictReader(file)
+            for path in folder.glob("energies.*"):
+                yield from read_table(path)
 
     def trajectory(self, replica: int) -> Any:
         """All frames of a replica, as an ``mdtraj.Trajectory``."""
@@ -210,13 +209,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _write_table(rows: list[dict[str, Any]], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def write_dcd(frames: list[NDArray[np.float32]], path: Path) -> None:

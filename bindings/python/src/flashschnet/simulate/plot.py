@@ -85,7 +85,7 @@ def plot(
 
 
 class _Table:
-    """The rows of energies.csv as arrays (frames, replicas); empty if they were not saved."""
+    """The rows of the tables of energies as arrays (frames, replicas); empty if they were not saved."""
 
     def __init__(self, run: RunFolder) -> None:
         rows = list(run.energies())

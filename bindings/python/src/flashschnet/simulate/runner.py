@@ -20,6 +20,7 @@ from ..simulation import BOLTZMANN_IN_EV, Simulation
 from .config import Config, ConfigError
 from .folder import Frames, RunFolder
 from .molecules import Molecule, TopologyFile, read
+from .tables import check_format
 
 __all__ = ["simulate"]
 
@@ -66,6 +67,7 @@ def simulate(
     target = folder or config.filename
     if target is None:
         raise ConfigError("name the folder to write to, or give simulation.filename")
+    check_format(config.table_format)
     run = RunFolder(target)
     restart = restart or config.read_checkpoint_file is not False
     if run.exists() and not restart and not overwrite:
@@ -306,7 +308,8 @@ class _Loop:
     def _export(self) -> None:
         pairs = self._simulation.exchanges
         self._frames.exchanges = [pair._asdict() for pair in pairs]
-        self._run.export(self._simulation.step, self._frames, self._simulation.checkpoint())
+        checkpoint = self._simulation.checkpoint()
+        self._run.export(self._simulation.step, self._frames, checkpoint, self._config.table_format)
         self._frames = Frames()
 
     def _log(self, bar: Any) -> None:
