@@ -19,8 +19,7 @@ struct System {
     const double* thermal;
     const unsigned* streams;
     const unsigned char* frozen;
-    /// Energies of structures and atoms, and the coincident pair's number, as a step leaves them.
-    const double* energies;
+    /// Energies of atoms, and the coincident pair's number, as a step leaves them.
     const double* atom_energies;
     const unsigned long long* coincident;
     /// Steps made.
@@ -34,10 +33,8 @@ struct System {
     double farthest2;
     unsigned seed[2];
     unsigned atoms;
-    unsigned structure_count;
     /// Not zero: friction and noise.
     unsigned langevin;
-    unsigned unused;
 };
 
 /// Ten rounds of Philox 4×32.
@@ -124,7 +121,7 @@ KERNEL(leap, MOTION_THREADS, 1)
     }
 }
 
-/// B with the new forces, which are checked, as are the energies; a thread an atom or structure.
+/// B with the new forces, which are checked, as are the energies; a thread an atom.
 KERNEL(kick, MOTION_THREADS, 1)
 {
     const unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
@@ -135,9 +132,8 @@ KERNEL(kick, MOTION_THREADS, 1)
         }
         ++*s.clock;
     }
-    bool sound = at >= s.structure_count || fabs(s.energies[at]) <= 1.7976931348623157e308;
     if (moves(s, at)) {
-        sound = sound && fabs(s.atom_energies[at]) <= 1.7976931348623157e308;
+        bool sound = fabs(s.atom_energies[at]) <= 1.7976931348623157e308;
         const double time = 0.5 * s.timestep * s.response[at];
 #pragma unroll
         for (int axis = 0; axis < 3; ++axis) {
@@ -146,8 +142,8 @@ KERNEL(kick, MOTION_THREADS, 1)
             s.forces[3ull * at + axis] = force;
             s.velocities[3ull * at + axis] += time * force;
         }
-    }
-    if (!sound) {
-        report(s.status, RESULT, at);
+        if (!sound) {
+            report(s.status, RESULT, at);
+        }
     }
 }

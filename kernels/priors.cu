@@ -259,7 +259,7 @@ __device__ __forceinline__ void gather(
 
 /// Adds what the terms give to the atoms: a block has a few of them, and each of its warps takes other priors, so that none waits for
 /// another's; a few lanes add up an atom's terms of a prior.
-KERNEL(terms, TERM_THREADS, 1)
+KERNEL(terms, TERM_THREADS, 4)
 {
     constexpr int WARPS = TERM_THREADS / WARP;
     constexpr int ATOMS = WARP / TERM_LANES;

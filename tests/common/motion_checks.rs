@@ -5,9 +5,9 @@ use std::sync::Arc;
 use fastrand::Rng;
 use flashschnet::dynamics::{Integrator, Settings, Simulation, State};
 use flashschnet::model::Model;
-use flashschnet::potential::Potential;
+use flashschnet::potential::{Options, Potential};
 
-use super::cuda_checks::MakeDevice;
+use super::cuda_checks::{MakeDevice, Source, cuda};
 use super::random_priors::{By, load};
 use super::random_tensors::uniform;
 use super::system::{System, largest};
@@ -144,7 +144,13 @@ fn crowd(device: MakeDevice) {
 /// However steps are divided into calls, and from a checkpoint on another device.
 pub fn continues(device: MakeDevice) {
     let (model, given) = case(2);
-    let [mut potential, _] = pair_of(&model, device(0));
+    // With tables, whose intervals give pairs their order.
+    let with_tables = |seed| {
+        let engine = Box::new(cuda::<f32>(&model, Source::Table, device(seed)));
+        let potential = Potential::with_engine(model.clone(), engine, Options::default());
+        potential.expect("a potential")
+    };
+    let mut potential = with_tables(0);
     let mut settings = settings(LANGEVIN);
     settings.exchange_interval = 6;
     let mut whole = simulation(&mut potential, &given, &settings);
@@ -156,7 +162,7 @@ pub fn continues(device: MakeDevice) {
     let checkpoint = parts.checkpoint(&potential);
     parts.run(&mut potential, 23).expect("steps");
     assert!(whole.state() == parts.state());
-    let [mut other, _] = pair_of(&model, device(3));
+    let mut other = with_tables(3);
     let mut restored = simulation(&mut other, &given, &settings);
     restored
         .restore(&mut other, &checkpoint)

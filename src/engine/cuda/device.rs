@@ -162,6 +162,11 @@ impl Batch {
         }));
     }
 
+    /// Leaves out launches of other kernels than these.
+    pub fn retain(&mut self, keep: impl Fn(Kernel) -> bool) {
+        self.calls.retain(|call| keep(call.launch.kernel));
+    }
+
     /// The launches.
     pub fn calls(&self) -> impl ExactSizeIterator<Item = (Launch, &[u64], u32)> {
         self.calls

@@ -16,7 +16,6 @@ pub(super) struct MotionSystem {
     pub thermal: u64,
     pub streams: u64,
     pub frozen: u64,
-    pub energies: u64,
     pub atom_energies: u64,
     pub coincident: u64,
     pub clock: u64,
@@ -27,9 +26,7 @@ pub(super) struct MotionSystem {
     pub farthest2: f64,
     pub seed: [u32; 2],
     pub atoms: u32,
-    pub structure_count: u32,
     pub langevin: u32,
-    pub unused: u32,
 }
 
 // SAFETY: numbers of 64 bits, then an even number of those of 32.

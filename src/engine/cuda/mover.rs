@@ -102,7 +102,6 @@ impl Mover {
             farthest2: motion.largest_step * motion.largest_step,
             seed: [motion.seed as u32, (motion.seed >> 32) as u32],
             atoms: motion.velocities.len() as u32,
-            structure_count: motion.thermal.len() as u32,
             langevin: u32::from(motion.langevin.is_some()),
             ..MotionSystem::default()
         })
@@ -135,10 +134,14 @@ impl<T: CudaReal> CudaEngine<T> {
         let mut found = 0;
         loop {
             // From the beginning, also where a list had no room.
-            let (batch, energies) = self.whole_step(start, motion)?;
-            for _ in 0..steps {
-                self.device.run(&batch)?;
+            let (last, energies) = self.whole_step(start, motion)?;
+            // Nobody asks for energies of structures in between.
+            let mut others = last.clone();
+            others.retain(|kernel| ![Kernel::Total, Kernel::Tally].contains(&kernel));
+            for _ in 1..steps {
+                self.device.run(&others)?;
             }
+            self.device.run(&last)?;
             let status = self.fetch_moved(start, energies, moved)?;
             let own = self.unlisting()?;
             found += status.builds - own.builds;
@@ -146,7 +149,8 @@ impl<T: CudaReal> CudaEngine<T> {
             let verdict = own.settle(status)?;
             if !matches!(verdict, Verdict::Again) {
                 let terms = start.terms.map(|chosen| chosen.terms);
-                return self.explain(&verdict, terms).map(|()| found);
+                self.explain(&verdict, terms)?;
+                return check_energies(&moved.energies).map(|()| found);
             }
         }
     }
@@ -169,7 +173,6 @@ impl<T: CudaReal> CudaEngine<T> {
             structure: arrays.structure,
             structures: arrays.structures,
             new_forces: run.system.forces,
-            energies: run.system.energies,
             atom_energies: run.system.atom_energies,
             coincident: run.system.coincident,
             status: arrays.status,
@@ -180,8 +183,7 @@ impl<T: CudaReal> CudaEngine<T> {
         batch.add(mover.launch(Kernel::Leap, system.atoms), 0);
         batch.append(run.batch);
         batch.with(&words_of(&system));
-        let most = system.atoms.max(system.structure_count);
-        batch.add(mover.launch(Kernel::Kick, most), 0);
+        batch.add(mover.launch(Kernel::Kick, system.atoms), 0);
         let energies = (run.system.energies - run.system.coincident) as usize / size_of::<f64>();
         Ok((batch, energies))
     }
@@ -226,6 +228,14 @@ impl<T: CudaReal> CudaEngine<T> {
         }
         Ok(status[0])
     }
+}
+
+fn check_energies(energies: &[f64]) -> Result<()> {
+    let wrong = energies.iter().position(|energy| !energy.is_finite());
+    wrong.map_or(Ok(()), |replica| {
+        let reason = format!("energy of structure {replica} is not finite");
+        Err(Error::Numerical(reason))
+    })
 }
 
 fn mover(mover: &mut Option<Mover>) -> Result<&mut Mover> {

@@ -43,7 +43,8 @@ class Simulation:
     """Replicas that move together under a potential: Langevin dynamics (BAOAB) or Newton's equations (velocity Verlet).
 
     Random numbers are a function of the seed, the replica's stream, the atom and the step: the same seed gives the same
-    trajectory to the bit, whatever the threads. A replica that blows up stands still, and the others go on.
+    trajectory to the bit, whatever the threads. A replica that blows up stands still, and the others go on. With a
+    potential on a GPU, replicas move there.
 
     Time is in ps, mass in u, temperature in K, everything else in the model's units. May be used from any thread. Leave
     the potential to the simulation while it runs.
