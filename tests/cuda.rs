@@ -122,6 +122,11 @@ fn replicas_that_blow_up_stand_still() {
 }
 
 #[test]
+fn failures_leave_replicas_as_they_were() {
+    motion_checks::failures(device);
+}
+
+#[test]
 fn failures_leave_a_potential_that_computes_or_says_so() {
     failures(device);
 }

@@ -1,6 +1,7 @@
 //! Replicas that an engine moves on its device, against those that the processor moves.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use fastrand::Rng;
 use flashschnet::dynamics::{Integrator, Settings, Simulation, State};
@@ -8,6 +9,7 @@ use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential};
 
 use super::cuda_checks::{MakeDevice, Source, cuda};
+use super::failing::{Failing, Plan};
 use super::random_priors::{By, load};
 use super::random_tensors::uniform;
 use super::system::{System, largest};
@@ -80,11 +82,17 @@ fn agree_to(found: &State, expected: &State, tolerance: f64, what: &str) {
 /// The same random numbers, the same steps: what differs are the orders of sums.
 pub fn agree(device: MakeDevice) {
     for (seed, integrator) in [(0, LANGEVIN), (1, Integrator::Verlet)] {
-        let (model, given) = case(seed);
+        let (model, mut given) = case(seed);
+        if seed == 1 {
+            // Narrow and slanted.
+            given.cells = vec![[[7.0, 0.0, 0.0], [2.0, 7.5, 0.0], [0.0, 1.0, 8.0]]; 3];
+            given.periodic = vec![[true, true, false], [true; 3], [false; 3]];
+        }
         let [mut on_device, mut cpu] = pair_of(&model, device(seed));
         assert!(on_device.advances() && !cpu.advances());
         let mut settings = settings(integrator);
-        settings.exchange_interval = 4;
+        // Replicas in different cells do not exchange.
+        settings.exchange_interval = if seed == 0 { 4 } else { 0 };
         let mut found = simulation(&mut on_device, &given, &settings);
         let mut expected = simulation(&mut cpu, &given, &settings);
         for (steps, tolerance) in [(1, 1e-12), (24, 1e-9)] {
@@ -98,7 +106,10 @@ pub fn agree(device: MakeDevice) {
             }
         }
         assert_eq!(found.pairs(), expected.pairs());
-        assert!(found.pairs().iter().any(|pair| pair.attempts > 0));
+        assert_eq!(
+            found.pairs().iter().any(|pair| pair.attempts > 0),
+            seed == 0
+        );
     }
     crowd(device);
 }
@@ -171,6 +182,40 @@ pub fn continues(device: MakeDevice) {
     restored.run(&mut other, 23).expect("steps");
     assert!(whole.state() == restored.state());
     assert!(whole.pairs() == restored.pairs());
+}
+
+/// Want of memory is an error that leaves the state as it was; the next call goes on from there.
+pub fn failures(device: MakeDevice) {
+    let (model, given) = case(5);
+    let settings = settings(LANGEVIN);
+    let plan = Plan::new();
+    let failing = Box::new(Failing {
+        device: device(1),
+        plan: plan.clone(),
+    });
+    let [mut potential, _] = pair_of(&model, failing);
+    let mut found = simulation(&mut potential, &given, &settings);
+    let before = found.state().clone();
+    let mut failed = 0;
+    loop {
+        plan.allocations.store(failed, Ordering::Relaxed);
+        let outcome = found.run(&mut potential, 3);
+        plan.allocations.store(-1, Ordering::Relaxed);
+        let Err(error) = outcome else { break };
+        assert_eq!(error.to_string(), "out of memory: as planned");
+        assert!(*found.state() == before);
+        failed += 1;
+    }
+    assert!(failed > 3, "{failed}");
+    let [mut sound, _] = pair_of(&model, device(1));
+    let mut expected = simulation(&mut sound, &given, &settings);
+    expected.run(&mut sound, 3).expect("steps");
+    assert!(found.state() == expected.state());
+    let before = found.state().clone();
+    plan.launches.store(30, Ordering::Relaxed);
+    let error = found.run(&mut potential, 9).expect_err("it is lost");
+    assert_eq!(error.to_string(), "device failed: lost, as planned");
+    assert!(*found.state() == before);
 }
 
 /// A replica that cannot go on stands still from the step on which it could not; the others do not notice.

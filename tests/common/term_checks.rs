@@ -141,7 +141,7 @@ pub struct Joined {
     pub positions: Vec<Vector>,
     pub types: Vec<i32>,
     pub cells: Vec<[Vector; 3]>,
-    periodic: Vec<[bool; 3]>,
+    pub periodic: Vec<[bool; 3]>,
     excluded: Option<Vec<[i32; 2]>>,
     pub topologies: Option<Vec<i32>>,
 }
