@@ -233,62 +233,62 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
-/// Large structures whose atoms come in no order are sorted, which nobody may see.
+/// Large structures whose atoms come in no order are sorted, which nobody may see. Those of a batch are not.
 #[test]
-fn scattered_atoms_are_computed_like_others() {
-    const CELLS: usize = 9;
-    const CONSTANT: f64 = 5.6;
+fn scattered_atoms_are_computed_to_the_bit_as_they_are_given() {
+    const SIDE: usize = 18;
+    const SPACING: f64 = 2.8;
     let path =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/nacl/nacl.safetensors");
     let model = Arc::new(Model::load(&path).expect("a model"));
     let mut rng = Rng::with_seed(9);
-    let side = 2 * CELLS;
-    let edge = CELLS as f64 * CONSTANT;
-    let at = |place: usize| [place / side / side, place / side % side, place % side];
-    let mut ordered = System {
-        positions: (0..side.pow(3))
-            .map(|place| at(place).map(|step| step as f64 * CONSTANT / 2.0 + 0.2 * rng.f64()))
+    let mut sites: Vec<usize> = (0..SIDE.pow(3)).collect();
+    rng.shuffle(&mut sites);
+    let at = |site: usize| [site / SIDE / SIDE, site / SIDE % SIDE, site % SIDE];
+    let edge = SIDE as f64 * SPACING;
+    let mut system = System {
+        positions: (sites.iter())
+            .map(|&site| at(site).map(|step| step as f64 * SPACING + 0.3 * rng.f64()))
             .collect(),
-        types: (0..side.pow(3))
-            .map(|place| [11, 17][at(place).iter().sum::<usize>() % 2])
+        types: (sites.iter())
+            .map(|&site| [11, 17][at(site).iter().sum::<usize>() % 2])
             .collect(),
         cell: Some([[edge, 0.0, 0.0], [0.0, edge, 0.0], [0.0, 0.0, edge]]),
         periodic: [true; 3],
     };
-    let mut order: Vec<usize> = (0..ordered.positions.len()).collect();
-    rng.shuffle(&mut order);
-    let shuffled = |ordered: &System| System {
-        positions: order.iter().map(|&atom| ordered.positions[atom]).collect(),
-        types: order.iter().map(|&atom| ordered.types[atom]).collect(),
-        ..*ordered
+    let lone = System {
+        positions: vec![[0.0; 3]],
+        types: vec![11],
+        ..system.clone()
     };
-    let make = |threads| cpu(&model, Precision::Double, Filters::Table, threads);
-    let (mut one, mut two, mut three) = (make(1), make(2), make(3));
-    for moved in [0.0, 0.01] {
-        // The second time with the list of the first.
-        ordered.positions.iter_mut().for_each(|p| p[0] += moved);
-        let expected = ordered.compute(&mut one);
-        let found = shuffled(&ordered).compute(&mut two);
-        assert_eq!(shuffled(&ordered).compute(&mut three), found);
-        let expected = Results {
-            atom_energies: order
-                .iter()
-                .map(|&atom| expected.atom_energies[atom])
-                .collect(),
-            forces: order.iter().map(|&atom| expected.forces[atom]).collect(),
-            atom_virials: order
-                .iter()
-                .map(|&atom| expected.atom_virials[atom])
-                .collect(),
-            ..expected
-        };
-        // Tables are the same ones: only sums are rounded in another order.
-        let deviation = deviation(&found, &expected);
-        assert!(deviation.iter().all(|&d| d < 1e-11), "{deviation:?}");
+    let atoms = sites.len();
+    for (precision, filters) in [
+        (Precision::Double, Filters::Table),
+        (Precision::Single, Filters::Table),
+        (Precision::Half, Filters::Table),
+        (Precision::Single, Filters::Exact),
+    ] {
+        let mut alone = cpu(&model, precision, filters, 2);
+        let mut other = cpu(&model, precision, filters, 3);
+        let mut batch = cpu(&model, precision, filters, 3);
+        for step in [0.0, 0.01] {
+            // The second time with the list of the first.
+            system.positions.iter_mut().for_each(|p| p[0] += step);
+            let found = system.compute(&mut alone);
+            assert_eq!(system.compute(&mut other), found);
+            assert_eq!(system.energy(&mut other), found.energies[0]);
+            let pair = [system.clone(), lone.clone()];
+            let expected = common::system::compute_batch(&mut batch, &pair);
+            assert_eq!(found.energies, expected.energies[..1]);
+            assert_eq!(found.virials, expected.virials[..1]);
+            assert_eq!(found.atom_energies, expected.atom_energies[..atoms]);
+            assert_eq!(found.forces, expected.forces[..atoms]);
+            assert_eq!(found.atom_virials, expected.atom_virials[..atoms]);
+        }
     }
-    let mut broken = shuffled(&ordered);
-    broken.positions[3001] = broken.positions[17];
-    let error = common::system::try_batch(&mut two, &[broken]).expect_err("two atoms");
+    system.positions[3001] = system.positions[17];
+    let mut potential = cpu(&model, Precision::Single, Filters::Table, 2);
+    let error = common::system::try_batch(&mut potential, &[system]).expect_err("two atoms");
     assert_eq!(
         error.to_string(),
         "invalid argument: atoms 17 and 3001 are at the same point"

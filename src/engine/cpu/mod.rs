@@ -293,6 +293,7 @@ impl<T: CpuReal> Engine for CpuEngine<T> {
         let mut done = false;
         if exchange.is_none() && sorted.update(graph, cutoff) {
             let mut own = std::mem::take(&mut sorted.results);
+            let wanted = Sorted::wanted(wanted);
             let outcome = self.compute_graph(&sorted.graph(graph), wanted, None, &mut own);
             sorted.results = own;
             done = outcome.is_ok();

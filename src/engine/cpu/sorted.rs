@@ -71,11 +71,20 @@ impl Sorted {
         }
     }
 
+    /// What has to be computed of that graph, for what is wanted.
+    pub fn wanted(wanted: Wanted) -> Wanted {
+        Wanted {
+            atom_virials: wanted.virials || wanted.atom_virials,
+            ..wanted
+        }
+    }
+
     /// Puts the results of that graph in the order of `graph`.
+    ///
+    /// Sums over atoms are taken anew in that order. Those over pairs have the order of the list within each row: results are the
+    /// same to the bit as without all this.
     pub fn deliver(&self, graph: &Graph, wanted: Wanted, results: &mut Results) {
         results.reset(graph, wanted);
-        results.energies.copy_from_slice(&self.results.energies);
-        results.virials.copy_from_slice(&self.results.virials);
         let Results {
             atom_energies,
             forces,
@@ -84,7 +93,16 @@ impl Sorted {
         } = &self.results;
         put(&mut results.atom_energies, &self.order, atom_energies);
         put(&mut results.forces, &self.order, forces);
-        put(&mut results.atom_virials, &self.order, atom_virials);
+        results.energies[0] = results.atom_energies.iter().sum();
+        if wanted.atom_virials {
+            put(&mut results.atom_virials, &self.order, atom_virials);
+        }
+        for virial in &mut results.virials {
+            for &place in &self.places {
+                let share = &atom_virials[place as usize];
+                virial.iter_mut().zip(share).for_each(|(sum, x)| *sum += x);
+            }
+        }
     }
 
     /// Orders atoms by cells of about one atom, in blocks.
@@ -198,7 +216,7 @@ fn take<T: Copy>(to: &mut Vec<T>, order: &[u32], from: &[T]) {
     to.extend(order.iter().map(|&atom| from[atom as usize]));
 }
 
-/// Nothing if `from` is empty, as what is not wanted is.
+/// Nothing if `from` is empty, as what was not wanted is.
 fn put<T: Copy>(to: &mut [T], order: &[u32], from: &[T]) {
     for (&atom, value) in order.iter().zip(from) {
         to[atom as usize] = *value;
