@@ -254,6 +254,9 @@ def case_nacl(settings: Settings) -> list[dict[str, Any]]:
         if settings.quick and cells == 23:
             contenders = contenders[:1]
         rows += measure(system, contenders + settings.peers(system, settings.counts), settings.runs, settings.threads)
+        if cells > 5 and not settings.quick:
+            shuffled = [Contender("single, table, shuffled", threads=settings.threads)]
+            rows += measure(systems.nacl(cells, shuffled=True), shuffled, settings.runs, settings.threads)
     return rows
 
 

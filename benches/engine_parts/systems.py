@@ -316,13 +316,16 @@ def _write_molecule_model(path: Path) -> None:
     _write_model(path, ("Angstrom", "eV"), {i: f"E{i}" for i in range(9)}, schnet)
 
 
-def nacl(cells: int) -> System:
-    """Rock salt of ``cells``³ cubic cells of 8 ions, jittered."""
+def nacl(cells: int, shuffled: bool = False) -> System:
+    """Rock salt of ``cells``³ cubic cells of 8 ions, jittered; line by line or in no order."""
     rng = np.random.default_rng(cells)
     grid = np.stack(np.meshgrid(*[np.arange(2 * cells)] * 3, indexing="ij"), -1).reshape(-1, 3)
     positions = grid * (NACL_CONSTANT / 2) + rng.normal(0, 0.1, grid.shape)
     types = np.where(grid.sum(1) % 2 == 0, 11, 17).astype(np.int32)
     cell = np.eye(3) * cells * NACL_CONSTANT
+    if shuffled:
+        order = rng.permutation(len(types))
+        positions, types = positions[order], types[order]
     return System(f"NaCl {len(types)}", NACL_MODEL, _frames(positions, 1, 0.0, rng), types, cell)
 
 
