@@ -1,17 +1,15 @@
 //! The kernels on the processor: their source compiled by the C++ compiler, with `tests/emulator` around it.
 
 use std::alloc::{Layout, alloc, dealloc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
-use flashschnet::engine::cuda::{
-    Device, Facts, Kernel, Launch, Limits, motion_program, neighbor_program, term_program,
-};
+use flashschnet::engine::cuda::{Device, Facts, Kernel, Launch, Limits};
 use flashschnet::{Error, Result};
 use libloading::Library;
 
@@ -73,20 +71,19 @@ fn layout(bytes: usize) -> Layout {
 
 /// A program as a library of its own.
 ///
-/// Those that are the same for all networks are compiled once. Each device has a copy, since they have variables.
+/// One text is compiled once, whatever networks it is for. Each device has a copy, since programs have variables.
 fn load(source: &str) -> Library {
-    static COMMON: [OnceLock<Vec<u8>>; 3] = [const { OnceLock::new() }; 3];
+    type Built = HashMap<String, Arc<OnceLock<Vec<u8>>>>;
+    static BUILT: LazyLock<Mutex<Built>> = LazyLock::new(Mutex::default);
+    let mut all = BUILT.lock().expect("the programs");
+    let built = all.entry(source.to_owned()).or_default().clone();
+    drop(all);
     let library = stem().with_extension("so");
-    let programs = [neighbor_program(), term_program(), motion_program()];
-    if let Some(number) = programs.iter().position(|program| program == source) {
-        let bytes = COMMON[number].get_or_init(|| {
-            build(source, &library);
-            fs::read(&library).expect("a library")
-        });
-        fs::write(&library, bytes).expect("a file");
-    } else {
+    let bytes = built.get_or_init(|| {
         build(source, &library);
-    }
+        fs::read(&library).expect("a library")
+    });
+    fs::write(&library, bytes).expect("a file");
     // SAFETY: the library's initialisers only fill a list of its own.
     let loaded = unsafe { Library::new(&library) }.expect("the library just built");
     let _ = fs::remove_file(library);
