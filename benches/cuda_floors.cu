@@ -1,4 +1,4 @@
-// What a GPU can do at most: bytes copied, multiply-adds, and bytes read from shared memory and the nearest cache, a second.
+// What a GPU can do at most: bytes copied, multiply-adds, those of tensor cores (float16), and bytes read from shared memory and the nearest cache, a second.
 // nvcc -O3 -arch=native benches/cuda_floors.cu -o floors && ./floors
 
 #include <algorithm>
@@ -28,6 +28,30 @@ __global__ void fma_rate(float* out, int rounds)
         sum += a[k];
     }
     out[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+
+// Products of 16 × 16 and 16 × 8 float16 numbers, summed in float32.
+__global__ void tensor_rate(float* out, int rounds)
+{
+    constexpr int CHAINS = 8;
+    float sum[CHAINS][4] = {};
+    const unsigned a = 0x3c003800u + threadIdx.x;
+    const unsigned b = 0x34003000u + blockIdx.x % 64;
+    for (int round = 0; round < rounds; ++round) {
+#pragma unroll
+        for (int k = 0; k < CHAINS; ++k) {
+#if __CUDA_ARCH__ >= 800
+            asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %4, %5}, {%6, %6}, {%0, %1, %2, %3};"
+                : "+f"(sum[k][0]), "+f"(sum[k][1]), "+f"(sum[k][2]), "+f"(sum[k][3])
+                : "r"(a), "r"(a + k), "r"(b));
+#endif
+        }
+    }
+    float all = 0;
+    for (int k = 0; k < CHAINS; ++k) {
+        all += sum[k][0] + sum[k][1] + sum[k][2] + sum[k][3];
+    }
+    out[blockIdx.x * blockDim.x + threadIdx.x] = all;
 }
 
 __global__ void shared_rate(float4* out, int rounds)
@@ -109,12 +133,13 @@ int main()
     const double copy = milliseconds([&] { cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice); });
     const int rounds = 2000;
     const double fma = milliseconds([&] { fma_rate<<<blocks, 256>>>(reinterpret_cast<float*>(to), rounds); });
+    const double tensor = milliseconds([&] { tensor_rate<<<blocks, 256>>>(reinterpret_cast<float*>(to), rounds); });
     const double shared = milliseconds([&] { shared_rate<<<blocks, 256, 32768>>>(to, rounds); });
     const double near = milliseconds([&] { cache_rate<<<blocks, 256>>>(to, from, 4096, rounds); });
     const double far = milliseconds([&] { cache_rate<<<blocks, 256>>>(to, from, 1 << 20, rounds / 4); });
     const double reads = double(blocks) * 256 * rounds * 8 * 16;
-    std::printf("{\"gpu\": \"%s\", \"copy_TB_s\": %.3f, \"fma_T_s\": %.2f, \"shared_TB_s\": %.2f, \"cache_64kB_TB_s\": %.2f, "
+    std::printf("{\"gpu\": \"%s\", \"copy_TB_s\": %.3f, \"fma_T_s\": %.2f, \"tensor_T_s\": %.1f, \"shared_TB_s\": %.2f, \"cache_64kB_TB_s\": %.2f, "
                 "\"cache_16MB_TB_s\": %.2f, \"error\": \"%s\"}\n",
-        properties.name, 2e-9 * bytes / copy, 1e-9 * blocks * 256.0 * rounds * 128 / fma, 1e-9 * reads / shared,
+        properties.name, 2e-9 * bytes / copy, 1e-9 * blocks * 256.0 * rounds * 128 / fma, 1e-9 * blocks * 8.0 * rounds * 8 * 2048 / tensor, 1e-9 * reads / shared,
         1e-9 * reads / near, 1e-9 * reads / 4 / far, cudaGetErrorString(cudaDeviceSynchronize()));
 }
