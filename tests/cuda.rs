@@ -7,7 +7,9 @@ mod common;
 #[path = "common/emulator.rs"]
 mod emulator;
 
-use common::cuda_checks::{Source, corners, exact, failures, ghosts, many_atoms, same_filters};
+use common::cuda_checks::{
+    Source, corners, crowded, exact, failures, ghosts, many_atoms, same_filters,
+};
 use common::cuda_model::usual_model;
 use common::{list_checks, motion_checks, resident_checks, term_checks};
 use emulator::Emulator;
@@ -129,6 +131,11 @@ fn failures_leave_replicas_as_they_were() {
 #[test]
 fn failures_leave_a_potential_that_computes_or_says_so() {
     failures(device);
+}
+
+#[test]
+fn an_atom_may_have_more_neighbours_than_a_block_sorts() {
+    crowded(|_| Emulator::new(false, 32));
 }
 
 #[test]

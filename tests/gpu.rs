@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::cuda_checks::{Source, corners, exact, ghosts, many_atoms, same_filters};
+use common::cuda_checks::{Source, corners, crowded, exact, ghosts, many_atoms, same_filters};
 use common::{list_checks, motion_checks, resident_checks, term_checks};
 use flashschnet::engine::cuda::{Device, Gpu};
 
@@ -93,6 +93,11 @@ fn replicas_move_as_on_the_processor() {
     motion_checks::agree(device);
     motion_checks::continues(device);
     motion_checks::blow_ups(device);
+}
+
+#[test]
+fn an_atom_may_have_more_neighbours_than_a_block_sorts() {
+    crowded(device);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What the CUDA engine is held to, on whatever device its kernels run.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use fastrand::Rng;
 use flashschnet::engine::cpu::{CpuEngine, Filters as CpuFilters};
@@ -13,7 +15,7 @@ use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential};
 
 use super::failing::{Failing, Plan};
-use super::random_model::RandomModel;
+use super::random_model::{RandomModel, TYPES};
 use super::random_system::{random_box, random_system};
 use super::system::{ALL, System, add, compute_batch, largest, norm, sub, try_batch};
 
@@ -104,26 +106,45 @@ pub fn batch(seed: u64) -> (RandomModel, Vec<System>) {
     (model, systems)
 }
 
+/// What `check` says of every number, sorted. Several at a time: each network is a program to compile.
+fn each(seeds: std::ops::Range<u64>, check: impl Fn(u64) -> f64 + Sync) -> Vec<f64> {
+    let next = AtomicU64::new(seeds.start);
+    let found = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        break;
+                    }
+                    let deviation = check(seed);
+                    found.lock().expect("no panic").push(deviation);
+                }
+            });
+        }
+    });
+    let mut all = found.into_inner().expect("no panic");
+    all.sort_by(f64::total_cmp);
+    all
+}
+
 /// Exact filters against the reference engine. Returns the largest deviation of each network, sorted.
 pub fn exact<T: CudaReal>(seeds: std::ops::Range<u64>, device: MakeDevice) -> Vec<f64> {
-    let mut deviations: Vec<f64> = seeds
-        .map(|seed| {
-            let (model, systems) = batch(seed);
-            let expected = compute_batch(
-                &mut potential(&model.model, reference(&model.model)),
-                &systems,
-            );
-            let mut found = potential(
-                &model.model,
-                cuda::<T>(&model.model, Source::Exact, device(seed)),
-            );
-            let deviation = deviation(&compute_batch(&mut found, &systems), &expected);
-            println!("exact, network {seed}: {deviation:.1e}");
-            deviation
-        })
-        .collect();
-    deviations.sort_by(f64::total_cmp);
-    deviations
+    each(seeds, |seed| {
+        let (model, systems) = batch(seed);
+        let expected = compute_batch(
+            &mut potential(&model.model, reference(&model.model)),
+            &systems,
+        );
+        let mut found = potential(
+            &model.model,
+            cuda::<T>(&model.model, Source::Exact, device(seed)),
+        );
+        let deviation = deviation(&compute_batch(&mut found, &systems), &expected);
+        println!("exact, network {seed}: {deviation:.1e}");
+        deviation
+    })
 }
 
 /// Any source of filters against the CPU engine with the same in float64, and bits from call to call.
@@ -132,21 +153,17 @@ pub fn same_filters<T: CudaReal>(
     seeds: std::ops::Range<u64>,
     device: MakeDevice,
 ) -> Vec<f64> {
-    let mut deviations: Vec<f64> = seeds
-        .map(|seed| {
-            let (model, systems) = batch(seed);
-            let engine = on_processor(&model.model, source);
-            let expected = compute_batch(&mut potential(&model.model, engine), &systems);
-            let mut found = potential(&model.model, cuda::<T>(&model.model, source, device(seed)));
-            let first = compute_batch(&mut found, &systems);
-            assert_eq!(compute_batch(&mut found, &systems), first, "network {seed}");
-            let deviation = deviation(&first, &expected);
-            println!("{source:?}, network {seed}: {deviation:.1e}");
-            deviation
-        })
-        .collect();
-    deviations.sort_by(f64::total_cmp);
-    deviations
+    each(seeds, |seed| {
+        let (model, systems) = batch(seed);
+        let engine = on_processor(&model.model, source);
+        let expected = compute_batch(&mut potential(&model.model, engine), &systems);
+        let mut found = potential(&model.model, cuda::<T>(&model.model, source, device(seed)));
+        let first = compute_batch(&mut found, &systems);
+        assert_eq!(compute_batch(&mut found, &systems), first, "network {seed}");
+        let deviation = deviation(&first, &expected);
+        println!("{source:?}, network {seed}: {deviation:.1e}");
+        deviation
+    })
 }
 
 /// The CPU engine in float64, with the same rounding of tables and weights.
@@ -319,8 +336,15 @@ pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: 
 
 /// Energies alone, nothing at all, and atoms at one point.
 pub fn corners(device: MakeDevice) {
+    // On the processor, the first has many rows at once and the second few.
+    for seed in [3, 4] {
+        corners_of(device(seed));
+    }
+}
+
+fn corners_of(device: Box<dyn Device>) {
     let (model, systems) = batch(3);
-    let mut engine = cuda::<f64>(&model.model, Source::Exact, device(3));
+    let mut engine = cuda::<f64>(&model.model, Source::Exact, device);
     let mut results = Results::default();
     let graph = |positions, types, offsets, neighbors| Graph {
         positions,
@@ -359,6 +383,33 @@ pub fn corners(device: MakeDevice) {
     let all = systems[0].compute(&mut potential_of);
     assert_eq!(systems[0].energy(&mut potential_of), all.energies[0]);
     assert!(!Wanted::default().gradients());
+}
+
+/// An atom with more neighbours than a block sorts at once, where there are few rows: all others are on a sphere around it.
+pub fn crowded(device: MakeDevice) {
+    let model = RandomModel::new(1);
+    let atoms = 560;
+    let radius = 0.9 * model.cutoff();
+    let on_sphere = |at: usize| {
+        let z = 1.0 - 2.0 * (at as f64 + 0.5) / f64::from(atoms);
+        let (sin, cos) = (2.399_963 * at as f64).sin_cos();
+        let across = (1.0 - z * z).sqrt();
+        [across * cos, across * sin, z].map(|x| radius * x)
+    };
+    let count = atoms as usize;
+    let mut positions: Vec<[f64; 3]> = (0..count).map(on_sphere).collect();
+    positions.push([0.1, -0.2, 0.05]);
+    let system = System {
+        types: (0..=count).map(|at| TYPES[at % TYPES.len()]).collect(),
+        positions,
+        cell: None,
+        periodic: [false; 3],
+    };
+    let expected = system.compute(&mut potential(&model.model, reference(&model.model)));
+    let engine = cuda::<f64>(&model.model, Source::Exact, device(0));
+    let found = system.compute(&mut potential(&model.model, engine));
+    let deviation = deviation(&found, &expected);
+    assert!(deviation < 1e-10, "{deviation:e}");
 }
 
 /// More atoms than are searched pair by pair, in several bins and parts of sums.

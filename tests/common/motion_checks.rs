@@ -173,7 +173,8 @@ pub fn continues(device: MakeDevice) {
     let checkpoint = parts.checkpoint(&potential);
     parts.run(&mut potential, 23).expect("steps");
     assert!(whole.state() == parts.state());
-    let mut other = with_tables(3);
+    // Of as many multiprocessors, which decide how sums are divided.
+    let mut other = with_tables(1);
     let mut restored = simulation(&mut other, &given, &settings);
     restored
         .restore(&mut other, &checkpoint)
