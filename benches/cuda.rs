@@ -448,19 +448,13 @@ fn main() {
             many.measure(what, Filters::Table(&tables), *adjust);
         }
         let variants: &[Variant] = &[
-            ("always loaded, ahead 4, 2", |t| t.reuse = false),
-            ("always loaded, ahead 2, 2", |t| {
-                (t.reuse, t.ahead) = (false, 2)
+            ("ahead 4", |t| t.ahead = 4),
+            ("6 parts", |t| t.parts = 6),
+            ("8 parts", |t| t.parts = 8),
+            ("15 parts, 16 rows a block", |t| {
+                (t.parts, t.row_threads, t.ahead_back) = (15, 512, 1);
             }),
-            ("16 parts, always loaded, ahead 4, 2", |t| {
-                (t.parts, t.row_threads, t.reuse) = (16, 512, false);
-            }),
-            ("8 parts of 32 lanes x 2, always loaded, ahead 4, 4", |t| {
-                (t.lane_channels, t.reuse, t.ahead_back) = (2, false, 4);
-            }),
-            ("8 parts of 32 lanes x 1, always loaded, ahead 8, 4", |t| {
-                (t.lane_channels, t.reuse, t.ahead, t.ahead_back) = (1, false, 8, 4);
-            }),
+            ("16 lanes a row and slice", |t| t.group = 16),
         ];
         for (what, adjust) in variants {
             one.measure(what, Filters::Table(&tables), *adjust);

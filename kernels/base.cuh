@@ -130,14 +130,14 @@ struct System {
     Real* y;
     /// f2out · m + bias of every block, owned rows.
     Real* z;
-    /// Messages, and on the way back dE/dy.
+    /// Messages, and on the way back dE/dy: MESSAGE_PARTS matrices that are to be added up.
     Real* m;
     /// dE/dm; zero for ghosts unless an exchange fills them.
     Real* g;
     double* atom_energies;
-    /// SLICES × rows × 3; the sum is left in the first.
+    /// FORCE_SLICES × rows × 3; the sum is left in the first.
     double* forces;
-    /// SLICES × rows × 6: xx xy xz yy yz zz; likewise. Null if not wanted.
+    /// FORCE_SLICES × rows × 6: xx xy xz yy yz zz; likewise. Null if not wanted.
     double* virials;
     /// structures, and structures × 6.
     double* energies;

@@ -40,7 +40,7 @@ KERNEL(update, DENSE_THREADS, 1)
     Rows rows(s, block);
     const Real* weights = block_weights(s, block);
     Real* z = s.z + static_cast<unsigned long long>(block) * s.owned * FEATURE_STRIDE;
-    rows.template fetch<FILTER_STRIDE>(s.m);
+    rows.template fetch<FILTER_STRIDE, MESSAGE_PARTS>(s.m);
     rows.template product<0>([&](int row, int column, const Columns& sum) {
         const Columns b = bias<F2out, DENSE_COLUMNS>(weights, column);
         const unsigned atom = rows.first + row;
@@ -121,7 +121,7 @@ KERNEL(descend, DENSE_THREADS, 1)
 {
     using Rows = Chain<DescendLayers, DENSE_ROWS, BLOCK_WIDTH, 0, BLOCK_SLOTS, BLOCK_SLOT>;
     Rows rows(s, block);
-    rows.template fetch<FILTER_STRIDE>(s.m);
+    rows.template fetch<FILTER_STRIDE, MESSAGE_PARTS>(s.m);
     rows.template product<0>([&](int row, int column, const Columns& sum) {
         Columns gradient = {};
         if (row < rows.count) {

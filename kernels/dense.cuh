@@ -218,8 +218,9 @@ struct Chain {
         }
     }
 
-    /// Copies the rows of a matrix to where the first layer takes them; zeros for rows that are not there.
-    template <int STRIDE>
+    /// Brings the rows of a matrix, or of the sum of COUNT of them, to where the first layer takes them; zeros for rows that are
+    /// not there.
+    template <int STRIDE, int COUNT>
     __device__ __forceinline__ void fetch(const Real* from)
     {
 #pragma unroll
@@ -227,7 +228,19 @@ struct Chain {
             for (int column = 4 * member(); column < STRIDE; column += 4 * DENSE_TEAM) {
                 Pack<4> pack = {};
                 if (row < count) {
-                    pack = load<4>(from + static_cast<unsigned long long>(first + row) * STRIDE + column);
+                    Pack<4> parts[COUNT];
+#pragma unroll
+                    for (int part = 0; part < COUNT; ++part) {
+                        const unsigned long long at = static_cast<unsigned long long>(part) * s.rows + first + row;
+                        parts[part] = load<4>(from + at * STRIDE + column);
+                    }
+#pragma unroll
+                    for (int part = 0; part < COUNT; ++part) {
+#pragma unroll
+                        for (int v = 0; v < 4; ++v) {
+                            pack.v[v] += parts[part].v[v];
+                        }
+                    }
                 }
                 store(in + row * WIDTH + column, pack);
             }

@@ -44,16 +44,28 @@ __device__ __forceinline__ void difference(const System& s, unsigned row, unsign
     }
 }
 
-/// Pairs of one row, a warp a row, in the order of the tables' intervals and within one in the order of the list:
-/// neighbouring pairs then use the same coefficients.
-KERNEL(geometry, GEOMETRY_THREADS, 1)
+/// Puts what all blocks need of a pair to its place.
+__device__ __forceinline__ void store_pair(const System& s, unsigned long long to, unsigned other, int interval, double t,
+    double scale, const double (&d)[3])
 {
-    const unsigned row = blockIdx.x * (blockDim.x / WARP) + warp_id();
-    if (row >= s.rows) {
-        return;
+    Edge edge;
+    edge.other = s.owners != nullptr ? s.owners[other] : other;
+    edge.interval = static_cast<unsigned>(interval);
+    edge.t = static_cast<Real>(t);
+    s.edges[to] = edge;
+    Arm arm;
+#pragma unroll
+    for (int axis = 0; axis < 3; ++axis) {
+        arm.direction[axis] = static_cast<Real>(scale * d[axis]);
     }
-    SHARED(unsigned, memory);
-    unsigned* bins = memory + warp_id() * BINS;
+    arm.inverse = static_cast<Real>(1.0 / scale);
+    s.arms[to] = arm;
+}
+
+/// Pairs of one row by a warp, in the order of the tables' intervals and within one in the order of the list: neighbouring pairs
+/// then use the same coefficients. `bins` are BINS numbers.
+__device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned* bins)
+{
     const int lane = lane_id();
     const unsigned long long first = s.starts[row];
     const unsigned long long last = s.starts[row + 1];
@@ -121,19 +133,7 @@ KERNEL(geometry, GEOMETRY_THREADS, 1)
                 atomicMin(s.coincident, (static_cast<unsigned long long>(row) << 32) | other);
             }
             const unsigned long long to = first + bins[bin] + rank;
-            const double scale = rate / r;
-            Edge edge;
-            edge.other = s.owners != nullptr ? s.owners[other] : other;
-            edge.interval = static_cast<unsigned>(interval);
-            edge.t = static_cast<Real>(t);
-            s.edges[to] = edge;
-            Arm arm;
-#pragma unroll
-            for (int axis = 0; axis < 3; ++axis) {
-                arm.direction[axis] = static_cast<Real>(scale * d[axis]);
-            }
-            arm.inverse = static_cast<Real>(1.0 / scale);
-            s.arms[to] = arm;
+            store_pair(s, to, other, interval, t, rate / r, d);
         }
         __syncwarp();
         if (within && rank == 0) {
@@ -143,5 +143,15 @@ KERNEL(geometry, GEOMETRY_THREADS, 1)
     }
     if (lane == 0) {
         s.counts[row] = total;
+    }
+}
+
+/// Pairs of a row, a warp a row.
+KERNEL(geometry, GEOMETRY_THREADS, 1)
+{
+    SHARED(unsigned, memory);
+    const unsigned row = blockIdx.x * (blockDim.x / WARP) + warp_id();
+    if (row < s.rows) {
+        sort_row(s, row, memory + warp_id() * BINS);
     }
 }

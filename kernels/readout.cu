@@ -107,7 +107,7 @@ __device__ __forceinline__ double energy_weight(const System& s, unsigned atom)
 KERNEL(readout, DENSE_THREADS, 1)
 {
     ReadoutRows rows(s, block);
-    rows.template fetch<FEATURE_STRIDE>(s.x);
+    rows.template fetch<FEATURE_STRIDE, 1>(s.x);
     readout_forward<0>(rows, [&](int row, Real output) {
         if (row < rows.count) {
             const unsigned atom = rows.first + row;
@@ -140,14 +140,14 @@ KERNEL(collect, START_THREADS, 1)
     const unsigned long long virials = s.virials != nullptr ? 6ull * s.rows : 0;
     if (at < forces) {
         double sum = s.forces[at];
-        for (int slice = 1; slice < SLICES; ++slice) {
+        for (int slice = 1; slice < FORCE_SLICES; ++slice) {
             sum += s.forces[slice * forces + at];
         }
         s.forces[at] = sum;
     }
     if (at < virials) {
         double sum = s.virials[at];
-        for (int slice = 1; slice < SLICES; ++slice) {
+        for (int slice = 1; slice < FORCE_SLICES; ++slice) {
             sum += s.virials[slice * virials + at];
         }
         s.virials[at] = sum;

@@ -1,7 +1,8 @@
 // Messages and their gradients with filters from tables: gather, filter, multiply and reduce.
 //
-// A few lanes take a row: GROUP lanes of LANE_CHANNELS channels each make a slice. PARTS such groups share a row's pairs where rows
-// are few. The pairs are in the order of the intervals; a batch of them is loaded at once, well ahead, and handed around
+// A few lanes take a row: GROUP lanes of LANE_CHANNELS channels each make a slice. Where rows are few, a row's pairs are shared by PARTS
+// such groups, in blocks of their own: those of a block have different rows and like intervals, whose coefficients the nearest cache
+// then holds for all of them. The pairs are in the order of the intervals; a batch of them is loaded at once, well ahead, and handed around
 // through shared memory.
 
 using Channels = Pack<LANE_CHANNELS>;
@@ -13,7 +14,7 @@ struct Place {
     /// Whether there is such a row and channel.
     bool there;
     /// Which of the groups that share the row.
-    int part;
+    unsigned part;
     /// The first pair, and how many: none if there is no such row.
     unsigned long long first;
     int count;
@@ -21,24 +22,30 @@ struct Place {
     __device__ __forceinline__ Place(const System& s, unsigned rows)
     {
         const unsigned group = threadIdx.x / GROUP;
-        row = blockIdx.x * (blockDim.x / (GROUP * PARTS)) + group / PARTS;
-        part = group % PARTS;
-        channel = (blockIdx.y * GROUP + threadIdx.x % GROUP) * LANE_CHANNELS;
+        row = blockIdx.x * (blockDim.x / GROUP) + group;
+        part = blockIdx.y / SLICES;
+        channel = (blockIdx.y % SLICES * GROUP + threadIdx.x % GROUP) * LANE_CHANNELS;
         there = row < rows && channel < FILTER_STRIDE;
         first = 0;
         count = 0;
         // All lanes of a group go through its pairs together, also those that have no channel.
         if (row < rows) {
-            const int all = s.counts[row];
-            const int begin = all * part / PARTS;
+            const unsigned all = s.counts[row];
+            const unsigned begin = all * part / PARTS;
             first = s.starts[row] + begin;
-            count = all * (part + 1) / PARTS - begin;
+            count = static_cast<int>(all * (part + 1) / PARTS - begin);
         }
     }
 
     /// The row, or one that there is.
     __device__ __forceinline__ unsigned some_row() const { return there ? row : 0; }
     __device__ __forceinline__ int some_channel() const { return there ? channel : 0; }
+
+    /// Puts a sum over this part of the pairs where all of them are added up.
+    __device__ __forceinline__ void put(const System& s, const Channels& sum) const
+    {
+        store(s.m + (static_cast<unsigned long long>(part) * s.rows + row) * FILTER_STRIDE + channel, sum);
+    }
 };
 
 /// The most pairs that any group of the warp has.
@@ -50,27 +57,6 @@ __device__ __forceinline__ int longest(int count)
         count = other > count ? other : count;
     }
     return count;
-}
-
-/// Adds the numbers of the groups that share a row, in their order, to the first of them.
-template <int N>
-__device__ __forceinline__ Pack<N> add_parts(Pack<N> sum, const Place& place, Real* memory)
-{
-    if constexpr (PARTS > 1) {
-        __syncthreads();
-        store(memory + threadIdx.x * N, sum);
-        __syncthreads();
-        if (place.part == 0) {
-            for (int part = 1; part < PARTS; ++part) {
-                const Pack<N> other = load<N>(memory + (threadIdx.x + part * GROUP) * N);
-#pragma unroll
-                for (int v = 0; v < N; ++v) {
-                    sum.v[v] += other.v[v];
-                }
-            }
-        }
-    }
-    return sum;
 }
 
 /// A block's table, from a lane's first channel on.
@@ -154,17 +140,7 @@ struct Filter {
 
     __device__ __forceinline__ Filter(const System& s, int block, int channel) : table(s, block, channel), interval(~0u) {}
 
-    /// Those of N pairs, where all are loaded ahead.
-    template <int N>
-    __device__ __forceinline__ void fetch(const Edge (&edges)[N], Polynomials (&all)[N]) const
-    {
-#pragma unroll
-        for (int k = 0; k < N; ++k) {
-            all[k].load_from(table, edges[k].interval);
-        }
-    }
-
-    /// That of one pair, where they are kept from pair to pair.
+    /// Those of one pair.
     __device__ __forceinline__ const Polynomials& at(const Edge& edge)
     {
         if (edge.interval != interval) {
@@ -181,18 +157,14 @@ __device__ __forceinline__ void receive_pairs(const Edge* pairs, const Real* y, 
 {
     Channels other[N];
     Edge edge[N];
-    Polynomials ahead[REUSE ? 1 : N];
 #pragma unroll
     for (int k = 0; k < N; ++k) {
         edge[k] = pairs[k];
         other[k] = load<LANE_CHANNELS>(row_of<FILTER_STRIDE>(y, edge[k].other));
     }
-    if constexpr (!REUSE) {
-        filter.fetch(edge, ahead);
-    }
 #pragma unroll
     for (int k = 0; k < N; ++k) {
-        const Polynomials& w = REUSE ? filter.at(edge[k]) : ahead[REUSE ? 0 : k];
+        const Polynomials& w = filter.at(edge[k]);
 #pragma unroll
         for (int v = 0; v < LANE_CHANNELS; ++v) {
             sum.v[v] += other[k].v[v] * w.value(v, edge[k].t);
@@ -204,7 +176,6 @@ __device__ __forceinline__ void receive_pairs(const Edge* pairs, const Real* y, 
 KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
 {
     __shared__ Edge staged[ROW_THREADS];
-    SHARED(Real, memory);
     const Place place(s, s.owned);
     const Real* y = kept(block_y(s, block) + place.some_channel());
     const Edge* edges = s.edges + place.first;
@@ -233,10 +204,8 @@ KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
             receive_pairs<1>(group + first, y, filter, sum);
         }
     }
-    sum = add_parts(sum, place, memory);
-    if (place.there && place.part == 0) {
-        store(s.m + static_cast<unsigned long long>(place.row) * FILTER_STRIDE + place.channel,
-            table_scaled(s, block, place.channel, sum));
+    if (place.there) {
+        place.put(s, table_scaled(s, block, place.channel, sum));
     }
 }
 
@@ -257,19 +226,15 @@ __device__ __forceinline__ void send_pairs(const Edge* pairs, const Arm* arms, c
     Edge edge[N];
     Channels other_y[N];
     Channels other_g[N];
-    Polynomials ahead[REUSE ? 1 : N];
 #pragma unroll
     for (int k = 0; k < N; ++k) {
         edge[k] = pairs[k];
         other_y[k] = load<LANE_CHANNELS>(row_of<FILTER_STRIDE>(y, edge[k].other));
         other_g[k] = load<LANE_CHANNELS>(row_of<FILTER_STRIDE>(g, edge[k].other));
     }
-    if constexpr (!REUSE) {
-        filter.fetch(edge, ahead);
-    }
 #pragma unroll
     for (int k = 0; k < N; ++k) {
-        const Polynomials& w = REUSE ? filter.at(edge[k]) : ahead[REUSE ? 0 : k];
+        const Polynomials& w = filter.at(edge[k]);
         Real total = 0;
 #pragma unroll
         for (int v = 0; v < LANE_CHANNELS; ++v) {
@@ -290,7 +255,6 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
 {
     __shared__ Edge staged[ROW_THREADS];
     __shared__ Arm staged_arms[ROW_THREADS];
-    SHARED(Real, memory);
     const Place place(s, s.rows);
     const Real* y = kept(block_y(s, block) + place.some_channel());
     const Real* g = kept(s.g + place.some_channel());
@@ -331,22 +295,11 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
             send_pairs<1>(staged + base + first, staged_arms + base + first, y, g, filter, own);
         }
     }
-    own.sum = add_parts(own.sum, place, memory);
-#pragma unroll
-    for (int axis = 0; axis < 3; ++axis) {
-        own.pull.force[axis] = add_parts(Pack<1>{{own.pull.force[axis]}}, place, memory).v[0];
-    }
-    if constexpr (VIRIALS) {
-#pragma unroll
-        for (int part = 0; part < 6; ++part) {
-            own.pull.virial[part] = add_parts(Pack<1>{{own.pull.virial[part]}}, place, memory).v[0];
-        }
-    }
-    if (block > 0 && place.there && place.part == 0) {
-        store(s.m + at + place.channel, table_scaled(s, block, place.channel, own.sum));
+    if (block > 0 && place.there) {
+        place.put(s, table_scaled(s, block, place.channel, own.sum));
     }
     own.pull.template finish<GROUP>(s, static_cast<unsigned long long>(blockIdx.y) * s.rows + place.row,
-        place.row < s.rows && place.part == 0, block == BLOCKS - 1);
+        place.row < s.rows, block == BLOCKS - 1);
 }
 
 KERNEL(send, ROW_THREADS, ROW_BLOCKS) { send_rows<false>(s, block); }

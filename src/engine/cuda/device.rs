@@ -10,6 +10,7 @@ use crate::Result;
 pub enum Kernel {
     Start,
     Geometry,
+    Rank,
     Receive,
     Update,
     Readout,
@@ -39,9 +40,10 @@ pub enum Kernel {
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Start,
         Self::Geometry,
+        Self::Rank,
         Self::Receive,
         Self::Update,
         Self::Readout,
@@ -74,6 +76,7 @@ impl Kernel {
         match self {
             Self::Start => "start",
             Self::Geometry => "geometry",
+            Self::Rank => "rank",
             Self::Receive => "receive",
             Self::Update => "update",
             Self::Readout => "readout",

@@ -329,5 +329,8 @@ impl Finder {
 
 /// Parts that sums over atoms are made of.
 fn parts(atoms: usize) -> usize {
+    if atoms <= DIRECT {
+        return 1;
+    }
     atoms.div_ceil(PER_PART).clamp(1, MOST_PARTS)
 }

@@ -282,6 +282,7 @@ impl<T: CudaReal> CudaEngine<T> {
             &[
                 (Kernel::Start, 0),
                 (Kernel::Geometry, tuning.geometry_shared() as u32),
+                (Kernel::Rank, Tuning::RANK_SHARED as u32),
                 (Kernel::Receive, rows),
                 (Kernel::Send, rows),
                 (Kernel::SendVirials, rows),

@@ -81,7 +81,12 @@ impl<T: CudaReal> CudaEngine<T> {
         run.batch.with(&words_of(&run.system));
         let starting = rows * run.program.tuning.start_columns();
         run.elements(Kernel::Start, starting.max(1));
-        run.rows(Kernel::Geometry, rows, 0);
+        if run.program.tuning.ranks {
+            let size = (Tuning::RANK_THREADS, Tuning::RANK_SHARED);
+            run.launch(Kernel::Rank, (rows as u32, 1), size, 0);
+        } else {
+            run.rows(Kernel::Geometry, rows, 0);
+        }
         for block in 0..blocks {
             run.rows(Kernel::Receive, owned, block);
             run.dense(Kernel::Update, block);
@@ -94,7 +99,7 @@ impl<T: CudaReal> CudaEngine<T> {
         if wanted.gradients() {
             let virials = run.system.virials != 0;
             self.backward(run, (blocks, virials), exchange)?;
-            if run.program.tuning.slices() > 1 {
+            if run.program.tuning.force_slices() > 1 {
                 let width = if virials { 6 } else { 3 };
                 run.elements(Kernel::Collect, rows * width);
             }
@@ -181,7 +186,7 @@ impl<T: CudaReal> CudaEngine<T> {
         } = shape;
         let blocks = network.description.blocks;
         let widths = self.recipe.widths;
-        let slices = tuning.slices();
+        let slices = tuning.force_slices();
         let (gradients, virials) = (wanted.gradients(), wanted.virials || wanted.atom_virials);
         let work = &mut self.work;
         let backward = |length: usize| if gradients { length } else { 0 };
@@ -216,7 +221,9 @@ impl<T: CudaReal> CudaEngine<T> {
                 .reserve::<T>(backward(owned * widths.features))?,
             y: work.y.reserve::<T>(blocks * rows * widths.filters)?,
             z: work.z.reserve::<T>(blocks * owned * widths.features)?,
-            m: work.m.reserve::<T>(rows * widths.filters)?,
+            m: work
+                .m
+                .reserve::<T>(tuning.message_parts() * rows * widths.filters)?,
             g: work.g.reserve::<T>(backward(rows * widths.filters))?,
             atom_energies: section(sections.atom_energies),
             forces: section(sections.forces),
@@ -390,7 +397,7 @@ impl Run {
             (tuning.geometry_threads, WARP, 1, tuning.geometry_shared())
         } else {
             let lanes = if tuning.table {
-                tuning.group * tuning.parts
+                tuning.group
             } else if tuning.tensor {
                 WARP * tuning.parts
             } else {
@@ -399,7 +406,7 @@ impl Run {
             (
                 tuning.row_threads,
                 lanes,
-                tuning.slices(),
+                tuning.force_slices(),
                 tuning.row_shared(),
             )
         };

@@ -90,7 +90,6 @@ pub(super) fn source(
         "bool",
         &[
             ("TABLE", spacing.is_some().to_string()),
-            ("REUSE", tuning.reuse.to_string()),
             ("HALF", (stored == "unsigned short").to_string()),
             ("SHARED_BLOCKS", description.shared_blocks.to_string()),
             (
@@ -143,6 +142,8 @@ pub(super) fn source(
             ("LANE_CHANNELS", integer(tuning.lane_channels)),
             ("SLICES", integer(tuning.slices())),
             ("PARTS", integer(tuning.parts)),
+            ("MESSAGE_PARTS", integer(tuning.message_parts())),
+            ("FORCE_SLICES", integer(tuning.force_slices())),
             ("DENSE_TEAM", integer(tuning.dense.team)),
             ("DENSE_COLUMNS", integer(tuning.dense.columns)),
             ("AHEAD", integer(tuning.ahead)),
@@ -159,6 +160,7 @@ pub(super) fn source(
             ("EXACT_ROWS", integer(tuning.exact_rows)),
             ("EXACT_MEMORY", integer(tuning.exact_numbers())),
             ("GEOMETRY_THREADS", integer(tuning.geometry_threads)),
+            ("RANK_THREADS", integer(Tuning::RANK_THREADS)),
             ("START_THREADS", integer(Tuning::START_THREADS)),
             ("START_COLUMNS", integer(tuning.start_columns())),
             ("TOTAL_THREADS", integer(Tuning::TOTAL_THREADS)),
@@ -200,7 +202,7 @@ pub(super) fn source(
             "template <int> struct FilterLayer;\ntemplate <int> struct ReadoutLayer;\n{declarations}"
         ),
     );
-    files!("dense.cuh", "geometry.cu", "rows.cuh");
+    files!("dense.cuh", "geometry.cu", "ranks.cu", "rows.cuh");
     match way {
         Way::Table(_) => {
             files!("table.cu");

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 const WARP: usize = 32;
 /// Shared memory that every GPU gives a block without being asked.
 const USUAL_SHARED: usize = 48 * 1024;
-/// More bins than this sort pairs no better.
+/// More bins than this sort pairs no better; `rank` has room for as many.
 const MAX_BINS: usize = 512;
 /// Bins of distances where there are no tables: enough that pairs side by side need the same basis functions.
 const EXACT_BINS: usize = 256;
@@ -55,8 +55,6 @@ pub struct Tuning {
     pub lane_channels: usize,
     /// Groups of lanes that share the pairs of a row, with tables or tensor cores.
     pub parts: usize,
-    /// Whether coefficients are kept from pair to pair where the interval is the same, or always loaded ahead.
-    pub reuse: bool,
     /// Pairs whose numbers are loaded together, with tables.
     pub ahead: usize,
     /// The same on the way back.
@@ -69,11 +67,16 @@ pub struct Tuning {
     /// Rows of a tile of exact filters.
     pub(super) exact_rows: usize,
     pub(super) geometry_threads: usize,
+    /// Whether a block takes the pairs of a row at once.
+    pub(super) ranks: bool,
 }
 
 impl Tuning {
     pub(super) const START_THREADS: usize = 256;
     pub(super) const TOTAL_THREADS: usize = 256;
+    /// A block takes a row of the list; each thread has two candidates, a number for each in shared memory.
+    pub(super) const RANK_THREADS: usize = 256;
+    pub(super) const RANK_SHARED: usize = 2 * Self::RANK_THREADS * size_of::<u32>();
 
     /// For networks of these widths.
     pub(super) fn new(
@@ -109,7 +112,6 @@ impl Tuning {
             group,
             lane_channels,
             parts: 1,
-            reuse: true,
             ahead: 4,
             ahead_back: 2,
             row_threads: 128,
@@ -117,6 +119,7 @@ impl Tuning {
             dense: Dense::new(widths, bytes, regime, limits.shared as usize)?,
             exact_rows: 8,
             geometry_threads: 4 * WARP,
+            ranks: regime == Regime::Few,
         };
         if intervals.is_some() && bytes == 4 {
             // Rows side by side have their neighbours in common, which the nearest cache then holds for all of them.
@@ -127,11 +130,10 @@ impl Tuning {
         }
         if regime == Regime::Few {
             if intervals.is_some() {
-                tuning.parts = 8;
-                // What counts is how long a pair waits for its numbers, not how many are read.
-                tuning.reuse = false;
+                // One replica of a few hundred atoms makes no more blocks than there are places for at once.
+                tuning.parts = 7;
                 tuning.ahead = 2;
-                tuning.row_threads = tuning.parts * group;
+                tuning.row_threads = 8 * group;
             }
             if tuning.tensor {
                 tuning.parts = 4;
@@ -163,17 +165,25 @@ impl Tuning {
         (2 * self.exact_rows * self.widths.filter + 2 * self.exact_rows).next_multiple_of(4)
     }
 
+    /// Sums of a row's messages that are left to be added up.
+    pub(super) fn message_parts(&self) -> usize {
+        if self.table { self.parts } else { 1 }
+    }
+
+    /// The same of its forces.
+    pub(super) fn force_slices(&self) -> usize {
+        self.slices() * self.message_parts()
+    }
+
     /// Shared memory of a block of the row kernels.
     pub(super) fn row_shared(&self) -> usize {
         if self.tensor {
             // A lane has 4 of every 16 channels.
             self.row_threads * self.widths.filters / 4 * self.bytes
-        } else if !self.table {
-            self.row_threads / WARP * self.exact_numbers() * self.bytes
-        } else if self.parts > 1 {
-            self.row_threads * self.lane_channels * self.bytes
-        } else {
+        } else if self.table {
             0
+        } else {
+            self.row_threads / WARP * self.exact_numbers() * self.bytes
         }
     }
 
