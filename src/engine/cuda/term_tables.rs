@@ -15,7 +15,7 @@ const THREADS: u32 = 128;
 const LANES: u32 = 8;
 /// Terms of a topology: their numbers must fit in what the device reports with.
 const MOST_TERMS: usize = 1 << 28;
-/// The kinds as kernels number them: pairs, angles, dihedrals.
+/// The kinds as kernels name them.
 const KINDS: [(PriorKind, &str); 9] = [
     (PriorKind::HarmonicBond, "HARMONIC_BOND"),
     (PriorKind::Repulsion, "REPULSION"),
@@ -33,7 +33,7 @@ pub fn term_program() -> String {
     let mut text = String::from("// Written by src/engine/cuda/term_tables.rs.\n");
     let _ = writeln!(text, "constexpr int TERM_THREADS = {THREADS};");
     let _ = writeln!(text, "constexpr int TERM_LANES = {LANES};");
-    for (number, (_, name)) in KINDS.iter().enumerate() {
+    for (number, name) in KINDS.map(|(kind, name)| (number_of(kind), name)) {
         let _ = writeln!(
             text,
             "[[maybe_unused]] constexpr unsigned {name} = {number};"
@@ -252,9 +252,19 @@ impl TermTables {
     }
 }
 
+/// The kinds as kernels number them: pairs, angles, dihedrals.
 fn number_of(kind: PriorKind) -> u32 {
-    let place = KINDS.iter().position(|(known, _)| *known == kind);
-    place.map_or(u32::MAX, |place| place as u32)
+    match kind {
+        PriorKind::HarmonicBond => 0,
+        PriorKind::Repulsion => 1,
+        PriorKind::ExponentialRepulsion => 2,
+        PriorKind::HarmonicAngleCos => 3,
+        PriorKind::HarmonicAngle => 4,
+        PriorKind::QuarticAngle => 5,
+        PriorKind::RestrictedBending => 6,
+        PriorKind::FourierDihedral => 7,
+        PriorKind::HarmonicImproper => 8,
+    }
 }
 
 /// The terms of all topologies, by atoms.
