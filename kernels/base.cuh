@@ -40,32 +40,6 @@ __device__ __forceinline__ const T* row_of(const T* matrix, unsigned number)
         reinterpret_cast<const char*>(matrix) + number * static_cast<unsigned long long>(STRIDE * sizeof(T)));
 }
 
-/// An integer of 16 bits that is stored 2¹⁵ higher, as a number: its bits become the last of 2²³ + ..., whose unit is 1.
-__device__ __forceinline__ float from_stored(unsigned short bits)
-{
-    return __uint_as_float(0x4b000000u | bits) - 8421376.0f;
-}
-
-/// N numbers of a table, times `factor` where they have 16 bits.
-template <int N>
-__device__ __forceinline__ Pack<N> load_stored(const Stored* from, [[maybe_unused]] Real factor)
-{
-    if constexpr (HALF) {
-        struct alignas(N * sizeof(Stored)) Halves {
-            Stored v[N];
-        };
-        const Halves halves = *reinterpret_cast<const Halves*>(from);
-        Pack<N> pack;
-#pragma unroll
-        for (int k = 0; k < N; ++k) {
-            pack.v[k] = from_stored(halves.v[k]) * factor;
-        }
-        return pack;
-    } else {
-        return *reinterpret_cast<const Pack<N>*>(from);
-    }
-}
-
 /// What a block needs to know of one directed pair to evaluate its filter.
 struct alignas(16) Edge {
     /// Row of the other atom's features.
@@ -108,12 +82,9 @@ struct System {
     /// The row that has each atom's features; null if that is the atom's own.
     const unsigned* owners;
     const Real* weights;
-    const Stored* tables;
-    /// What the numbers of tables are to be multiplied by where they have 16 bits: FILTER_STRIDE a block, by channel, and
-    /// ORDER an interval and block, by power. With filter networks on tensor cores, what undoes the scale of a layer's weights: two
-    /// a block.
+    const Real* tables;
+    /// With filter networks on tensor cores, what undoes the scale of a layer's weights: two a block.
     const Real* scales;
-    const Real* factors;
     /// Weights of filter networks for tensor cores: a lane's parts of 16 × 16 of them at once.
     const uint4* fragments;
     const double* basis;

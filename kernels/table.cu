@@ -60,30 +60,22 @@ __device__ __forceinline__ int longest(int count)
 }
 
 /// A block's table, from a lane's first channel on.
-struct Table {
-    const Stored* numbers;
-    /// By interval and power.
-    const Real* factors;
-
-    __device__ __forceinline__ Table(const System& s, int block, int channel)
-    {
-        const unsigned long long distinct = SHARED_BLOCKS ? 0 : block;
-        numbers = kept(s.tables + distinct * (INTERVALS * ORDER * FILTER_STRIDE) + channel);
-        factors = s.factors + distinct * (INTERVALS * ORDER);
-    }
-};
+__device__ __forceinline__ const Real* block_table(const System& s, int block, int channel)
+{
+    const unsigned long long distinct = SHARED_BLOCKS ? 0 : block;
+    return kept(s.tables + distinct * (INTERVALS * ORDER * FILTER_STRIDE) + channel);
+}
 
 /// The polynomials of this lane's channels in one interval.
 struct Polynomials {
     Channels c[ORDER];
 
-    __device__ __forceinline__ void load_from(const Table& table, unsigned interval)
+    __device__ __forceinline__ void load_from(const Real* table, unsigned interval)
     {
-        const Stored* numbers = row_of<ORDER * FILTER_STRIDE>(table.numbers, interval);
-        const Real* factors = HALF ? row_of<ORDER>(table.factors, interval) : nullptr;
+        const Real* numbers = row_of<ORDER * FILTER_STRIDE>(table, interval);
 #pragma unroll
         for (int power = 0; power < ORDER; ++power) {
-            c[power] = load_stored<LANE_CHANNELS>(numbers + power * FILTER_STRIDE, HALF ? factors[power] : Real(1));
+            c[power] = load<LANE_CHANNELS>(numbers + power * FILTER_STRIDE);
         }
     }
 
@@ -113,19 +105,6 @@ struct Polynomials {
     }
 };
 
-/// Numbers of a lane's channels times the tables' scales.
-__device__ __forceinline__ Channels table_scaled(const System& s, int block, int channel, Channels numbers)
-{
-    if constexpr (HALF) {
-        const Channels scale = load<LANE_CHANNELS>(s.scales + (SHARED_BLOCKS ? 0 : block) * FILTER_STRIDE + channel);
-#pragma unroll
-        for (int v = 0; v < LANE_CHANNELS; ++v) {
-            numbers.v[v] *= scale.v[v];
-        }
-    }
-    return numbers;
-}
-
 __device__ __forceinline__ const Real* block_y(const System& s, int block)
 {
     return s.y + static_cast<unsigned long long>(block) * s.rows * FILTER_STRIDE;
@@ -134,11 +113,11 @@ __device__ __forceinline__ const Real* block_y(const System& s, int block)
 /// What a lane carries from pair to pair: the coefficients of the last one's interval. Pairs are taken N at a time, so that
 /// several loads are under way before the first is used.
 struct Filter {
-    Table table;
+    const Real* table;
     Polynomials polynomials;
     unsigned interval;
 
-    __device__ __forceinline__ Filter(const System& s, int block, int channel) : table(s, block, channel), interval(~0u) {}
+    __device__ __forceinline__ Filter(const System& s, int block, int channel) : table(block_table(s, block, channel)), interval(~0u) {}
 
     /// Those of one pair.
     __device__ __forceinline__ const Polynomials& at(const Edge& edge)
@@ -205,7 +184,7 @@ KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
         }
     }
     if (place.there) {
-        place.put(s, table_scaled(s, block, place.channel, sum));
+        place.put(s, sum);
     }
 }
 
@@ -268,8 +247,8 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
     // Zero where there is no channel, so that nothing is added to the forces.
     Sender<VIRIALS> own;
     if (place.there) {
-        own.y = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(y + at));
-        own.g = table_scaled(s, block, place.channel, load<LANE_CHANNELS>(g + at));
+        own.y = load<LANE_CHANNELS>(y + at);
+        own.g = load<LANE_CHANNELS>(g + at);
     }
     Edge next = {};
     Arm next_arm = {};
@@ -296,7 +275,7 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
         }
     }
     if (block > 0 && place.there) {
-        place.put(s, table_scaled(s, block, place.channel, own.sum));
+        place.put(s, own.sum);
     }
     own.pull.template finish<GROUP>(s, static_cast<unsigned long long>(blockIdx.y) * s.rows + place.row,
         place.row < s.rows, block == BLOCKS - 1);

@@ -12,7 +12,7 @@ use flashschnet::engine::cuda::{
     Filters, Limits, compile, motion_program, neighbor_program, programs, term_program,
 };
 use flashschnet::engine::network;
-use flashschnet::filter::{HalfTables, Tables};
+use flashschnet::filter::Tables;
 
 const ARCHITECTURES: [(u32, u32); 7] = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
 /// Turing's, the least of them.
@@ -36,7 +36,6 @@ fn all_programs() -> Vec<(&'static str, String)> {
         Tables::<f32>::build(network, TOLERANCE),
         Tables::<f64>::build(network, TOLERANCE),
     );
-    let half = HalfTables::new(network, &single);
     let mut all = Vec::new();
     let mut add = |name, sources: flashschnet::Result<Vec<String>>| {
         all.extend(
@@ -49,10 +48,6 @@ fn all_programs() -> Vec<(&'static str, String)> {
     add(
         "single table",
         programs(network, Filters::Table(&single), LIMITS),
-    );
-    add(
-        "half table",
-        programs(network, Filters::Half(&half), LIMITS),
     );
     add(
         "single exact",
@@ -83,8 +78,8 @@ fn every_kernel_compiles_for_every_architecture() {
         .flat_map(|&architecture| (0..programs.len()).map(move |at| (architecture, at)))
         // Programs for few rows, and those in float64, differ in sizes alone: some architectures will do.
         .filter(|&(architecture, at)| {
-            let everywhere = at < 8 && at % 2 == 1 || COMMON.contains(&programs[at].0);
-            everywhere || [(7, 5), (9, 0)].contains(&architecture) && at < 10
+            let everywhere = at < 6 && at % 2 == 1 || COMMON.contains(&programs[at].0);
+            everywhere || [(7, 5), (9, 0)].contains(&architecture) && at < 8
         })
         .collect();
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -121,8 +121,8 @@ impl<T: Real> HalfTable<T> {
         }
     }
 
-    /// The table in whole numbers, as a kernel gets to see it.
-    fn expanded(&self) -> Aligned<T> {
+    /// The table in the numbers that the integers stand for, as in [`Tables::block`].
+    pub fn expanded(&self) -> Aligned<T> {
         let mut table = Aligned::zeros(self.numbers.len());
         for (row, out) in table.chunks_exact_mut(self.scales.len()).enumerate() {
             self.expand(row / ORDER, row % ORDER, 0, out);

@@ -111,7 +111,6 @@ struct Program {
 /// What a program is made from, besides the network.
 struct Recipe {
     way: Way,
-    stored: &'static str,
     declarations: String,
     widths: Widths,
     adjust: fn(&mut Tuning),
@@ -135,7 +134,6 @@ struct Workspace {
     weights: Array,
     tables: Array,
     scales: Array,
-    factors: Array,
     fragments: Array,
     basis: Array,
     references: Array,
@@ -163,7 +161,6 @@ impl Workspace {
             weights: array(),
             tables: array(),
             scales: array(),
-            factors: array(),
             fragments: array(),
             basis: array(),
             references: array(),
@@ -235,14 +232,12 @@ impl<T: CudaReal> CudaEngine<T> {
                 work.tables.set(&all.collect::<Vec<T>>())?;
             }
             Filters::Half(tables) => {
-                let all = || blocks.clone().map(|block| tables.block(block));
-                let numbers = all().flat_map(|table| table.numbers.iter());
-                work.tables
-                    .set(&numbers.map(|&n| raised(n)).collect::<Vec<u16>>())?;
-                let scales = all().flat_map(|table| table.scales.iter().copied());
-                work.scales.set(&scales.collect::<Vec<T>>())?;
-                let factors = all().flat_map(|table| table.factors.iter().copied());
-                work.factors.set(&factors.collect::<Vec<T>>())?;
+                // As the numbers that the integers stand for: to make those anew for every pair costs a GPU more than to read
+                // twice the bytes.
+                let all: Vec<T> = blocks
+                    .flat_map(|block| tables.block(block).expanded().to_vec())
+                    .collect();
+                work.tables.set(&all)?;
             }
         }
         let mut engine = Self {
@@ -308,15 +303,15 @@ impl Recipe {
     ) -> (Self, Vec<f64>, Option<Fragments>) {
         let widths = Widths::new(network, size_of::<T>());
         let half = matches!(filters, Filters::Half(_) | Filters::HalfExact);
-        let (way, stored) = match filters {
+        let way = match filters {
             Filters::Exact | Filters::HalfExact
                 if size_of::<T>() == 4 && fragments::fits(network) =>
             {
-                (Way::Tensor, T::NAME)
+                Way::Tensor
             }
-            Filters::Exact | Filters::HalfExact => (Way::Exact, T::NAME),
-            Filters::Table(tables) => (Way::Table(*tables.spacing()), T::NAME),
-            Filters::Half(tables) => (Way::Table(*tables.spacing()), "unsigned short"),
+            Filters::Exact | Filters::HalfExact => Way::Exact,
+            Filters::Table(tables) => Way::Table(*tables.spacing()),
+            Filters::Half(tables) => Way::Table(*tables.spacing()),
         };
         let network = if half { &rounded(network) } else { network };
         let mut packed = pack(network, Padding(widths.pad));
@@ -326,7 +321,6 @@ impl Recipe {
         }
         let recipe = Self {
             way,
-            stored,
             declarations: packed.declarations,
             widths,
             adjust,
@@ -343,15 +337,9 @@ impl Recipe {
     ) -> Result<(String, Tuning)> {
         let mut tuning = Tuning::new(self.widths, size_of::<T>(), self.way, limits, regime)?;
         (self.adjust)(&mut tuning);
-        let names = (T::NAME, self.stored);
-        let text = source(network, names, self.way, &tuning, &self.declarations);
+        let text = source(network, T::NAME, self.way, &tuning, &self.declarations);
         Ok((text, tuning))
     }
-}
-
-/// An integer as kernels read it, without a sign.
-fn raised(number: i16) -> u16 {
-    number.cast_unsigned() ^ 0x8000
 }
 
 /// How the filters of a network are evaluated.

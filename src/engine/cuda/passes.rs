@@ -208,7 +208,6 @@ impl<T: CudaReal> CudaEngine<T> {
             weights: work.weights.address(),
             tables: work.tables.address(),
             scales: work.scales.address(),
-            factors: work.factors.address(),
             fragments: work.fragments.address(),
             basis: work.basis.address(),
             references: work.references.address(),

@@ -58,7 +58,7 @@ impl Widths {
 /// The text that is compiled.
 pub(super) fn source(
     network: &Network,
-    (real, stored): (&str, &str),
+    real: &str,
     way: Way,
     tuning: &Tuning,
     declarations: &str,
@@ -70,7 +70,7 @@ pub(super) fn source(
         Way::Exact | Way::Tensor => None,
     };
     let mut text = String::from("// Written by src/engine/cuda/source.rs.\n");
-    let _ = writeln!(text, "using Real = {real};\nusing Stored = {stored};");
+    let _ = writeln!(text, "using Real = {real};");
     // No program uses all of them.
     text.push_str("#ifdef __CUDACC__\n#pragma nv_diag_suppress 177\n#endif\n");
     let mut constants = |kind: &str, pairs: &[(&str, String)]| {
@@ -90,7 +90,6 @@ pub(super) fn source(
         "bool",
         &[
             ("TABLE", spacing.is_some().to_string()),
-            ("HALF", (stored == "unsigned short").to_string()),
             ("SHARED_BLOCKS", description.shared_blocks.to_string()),
             (
                 "MEAN_MESSAGES",

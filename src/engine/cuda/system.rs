@@ -19,7 +19,6 @@ pub struct System {
     pub weights: u64,
     pub tables: u64,
     pub scales: u64,
-    pub factors: u64,
     pub fragments: u64,
     pub basis: u64,
     pub references: u64,
