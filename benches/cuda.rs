@@ -112,6 +112,10 @@ impl Device for Timed {
         self.gpu.leave();
     }
 
+    fn stream(&self) -> u64 {
+        self.gpu.stream()
+    }
+
     fn check_address(&self, address: u64, name: &str) -> Result<()> {
         self.gpu.check_address(address, name)
     }

@@ -334,6 +334,26 @@ typedef struct fsn_neighbors {
 // exception or a jump.
 typedef int32_t (*fsn_exchange)(void *context, void *rows, size_t width, size_t element_size);
 
+// Rows of numbers in a GPU's memory, for a host that moves them there.
+typedef struct fsn_device_rows {
+  // `sizeof(fsn_device_rows)`, as the library has it.
+  size_t size;
+  // Address of the first row on the GPU that the potential is on.
+  void *rows;
+  // Numbers of a row.
+  size_t width;
+  // Numbers from the beginning of a row to that of the next; those between rows are zero and have to stay so.
+  size_t stride;
+  // Bytes of a number: 4 (float) or 8 (double).
+  size_t element_size;
+  // The potential's `cudaStream_t` (`CUstream`). Rows are ready when what is on it is done, and what is put on it is done before
+  // the potential goes on. A host that communicates otherwise waits for the stream first, and returns when ghosts are filled.
+  void *stream;
+} fsn_device_rows;
+
+// As `fsn_exchange`, with rows in the GPU's memory; `rows` is valid during the call only. Returns 0 if it worked.
+typedef int32_t (*fsn_device_exchange)(void *context, const struct fsn_device_rows *rows);
+
 // The positions of a host's atoms for the list set with `fsn_potential_set_neighbors`.
 typedef struct fsn_domain {
   // `sizeof(fsn_domain)`.
@@ -349,8 +369,10 @@ typedef struct fsn_domain {
   fsn_exchange forward;
   // Not called: gradients go forward, too. May be null.
   fsn_exchange reverse;
-  // Handed to `forward`.
+  // Handed to `forward` and `forward_on_device`.
   void *context;
+  // Called in place of `forward` where the potential is on a GPU. Null: rows are brought to the host's memory.
+  fsn_device_exchange forward_on_device;
 } fsn_domain;
 
 // What is in a neighbour list; the arrays are valid as long as the list. Set `size` to `sizeof(fsn_pairs)` before

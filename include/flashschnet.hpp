@@ -300,11 +300,20 @@ public:
     virtual void forward(rows values) = 0;
 };
 
+// The same for rows in a GPU's memory; see fsn_device_exchange.
+class device_exchange {
+public:
+    virtual ~device_exchange() = default;
+    virtual void forward(const fsn_device_rows &values) = 0;
+};
+
 // The positions of a host's atoms, for the list that was set; see fsn_domain.
 struct domain {
     span<const double> positions;             // atoms × 3
     span<const std::int32_t> types;           // atoms
     flashschnet::exchange *exchange = nullptr; // not needed if all ghosts are copies of owned atoms
+    // Called in place of the other where the potential is on a GPU.
+    flashschnet::device_exchange *on_device = nullptr;
 };
 
 namespace detail {
@@ -345,16 +354,27 @@ fsn_results given(const results &from, std::size_t structures, std::size_t atoms
 // An exchange as the library calls it, which no exception may pass through.
 struct callbacks {
     exchange *host;
+    device_exchange *device;
     std::size_t rows_;
     std::exception_ptr thrown;
 
     static std::int32_t forward(void *context, void *data, std::size_t width, std::size_t element_size) noexcept {
         auto &to = *static_cast<callbacks *>(context);
+        return to.keep([&] { to.host->forward(rows(data, to.rows_, width, element_size)); });
+    }
+
+    static std::int32_t forward_on_device(void *context, const fsn_device_rows *values) noexcept {
+        auto &to = *static_cast<callbacks *>(context);
+        return to.keep([&] { to.device->forward(*values); });
+    }
+
+private:
+    template <class Call> std::int32_t keep(Call call) noexcept {
         try {
-            to.host->forward(rows(data, to.rows_, width, element_size));
+            call();
             return 0;
         } catch (...) {
-            to.thrown = std::current_exception();
+            thrown = std::current_exception();
             return 1;
         }
     }
@@ -452,11 +472,12 @@ public:
         input.atoms = domain.types.size();
         input.positions = detail::required(domain.positions, 3 * input.atoms, "positions");
         input.types = domain.types.data();
-        detail::callbacks callbacks{domain.exchange, rows_, nullptr};
-        if (domain.exchange) {
+        detail::callbacks callbacks{domain.exchange, domain.on_device, rows_, nullptr};
+        input.context = &callbacks;
+        if (domain.exchange)
             input.forward = detail::callbacks::forward;
-            input.context = &callbacks;
-        }
+        if (domain.on_device)
+            input.forward_on_device = detail::callbacks::forward_on_device;
         const auto output = detail::given(results, 1, input.atoms, owned_, [this] { return info().priors; });
         const auto status = fsn_potential_compute_domain(get(), &input, &output);
         if (callbacks.thrown)

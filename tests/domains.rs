@@ -181,6 +181,7 @@ fn assert_close(found: &Results, expected: &Results, tolerance: f64) {
 fn in_doubles(rows: Rows, change: impl FnOnce(&mut [f64]) -> Result<()>) -> Result<()> {
     match rows {
         Rows::F64(rows) => change(rows),
+        Rows::OnDevice(_) => unreachable!("rows of a processor"),
         Rows::F32(rows) => {
             let mut doubles: Vec<f64> = rows.iter().map(|&x| f64::from(x)).collect();
             change(&mut doubles)?;

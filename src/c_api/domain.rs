@@ -60,6 +60,31 @@ pub type fsn_exchange = Option<
     ) -> i32,
 >;
 
+/// Rows of numbers in a GPU's memory, for a host that moves them there.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(non_camel_case_types)]
+pub struct fsn_device_rows {
+    /// `sizeof(fsn_device_rows)`, as the library has it.
+    pub size: usize,
+    /// Address of the first row on the GPU that the potential is on.
+    pub rows: *mut c_void,
+    /// Numbers of a row.
+    pub width: usize,
+    /// Numbers from the beginning of a row to that of the next; those between rows are zero and have to stay so.
+    pub stride: usize,
+    /// Bytes of a number: 4 (float) or 8 (double).
+    pub element_size: usize,
+    /// The potential's `cudaStream_t` (`CUstream`). Rows are ready when what is on it is done, and what is put on it is done before
+    /// the potential goes on. A host that communicates otherwise waits for the stream first, and returns when ghosts are filled.
+    pub stream: *mut c_void,
+}
+
+/// As `fsn_exchange`, with rows in the GPU's memory; `rows` is valid during the call only. Returns 0 if it worked.
+#[allow(non_camel_case_types)]
+pub type fsn_device_exchange =
+    Option<unsafe extern "C" fn(context: *mut c_void, rows: *const fsn_device_rows) -> i32>;
+
 /// The positions of a host's atoms for the list set with `fsn_potential_set_neighbors`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -78,14 +103,16 @@ pub struct fsn_domain {
     pub forward: fsn_exchange,
     /// Not called: gradients go forward, too. May be null.
     pub reverse: fsn_exchange,
-    /// Handed to `forward`.
+    /// Handed to `forward` and `forward_on_device`.
     pub context: *mut c_void,
+    /// Called in place of `forward` where the potential is on a GPU. Null: rows are brought to the host's memory.
+    pub forward_on_device: fsn_device_exchange,
 }
 
 // SAFETY: repr(C), begins with usize, zero is valid for numbers and pointers.
 unsafe impl Sized_ for fsn_domain {
     const NAME: &'static str = "fsn_domain";
-    const FIRST_SIZE: usize = size_of::<Self>();
+    const FIRST_SIZE: usize = std::mem::offset_of!(Self, forward_on_device);
 }
 
 /// Takes over a host's neighbour list for `fsn_potential_compute_domain`: a copy is made, so call it when the list has
@@ -172,13 +199,13 @@ pub unsafe extern "C" fn fsn_potential_compute_domain(
                 input(given.types, given.atoms, "types")?,
             )
         };
-        let mut callback = given.forward.map(|forward| Callback {
-            forward,
+        let mut callback = Callback {
+            forward: given.forward,
+            on_device: given.forward_on_device,
             context: given.context,
-        });
-        let exchange = callback
-            .as_mut()
-            .map(|callback| callback as &mut dyn Exchange);
+        };
+        let there = given.forward.is_some() || given.forward_on_device.is_some();
+        let exchange = there.then_some(&mut callback as &mut dyn Exchange);
         let results =
             potential.compute_domain(&Domain { positions, types }, exchange, wanted(&out)?)?;
         // SAFETY: by this function's contract.
@@ -187,24 +214,52 @@ pub unsafe extern "C" fn fsn_potential_compute_domain(
     })
 }
 
-/// A host's callback.
+/// A host's callbacks, of which there is one at least.
 struct Callback {
-    forward: unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize) -> i32,
+    forward: fsn_exchange,
+    on_device: fsn_device_exchange,
     context: *mut c_void,
+}
+
+impl Callback {
+    fn in_host_memory(&self, rows: *mut c_void, width: usize, element_size: usize) -> Result<i32> {
+        let forward = self.forward.ok_or_else(|| {
+            Error::invalid("forward is null: forward_on_device serves potentials on a GPU alone")
+        })?;
+        // SAFETY: the host promised a function of this description; the rows are ours and live through the call.
+        Ok(unsafe { forward(self.context, rows, width, element_size) })
+    }
 }
 
 impl Exchange for Callback {
     fn forward(&mut self, rows: Rows, width: usize) -> Result<()> {
-        let (pointer, element_size): (*mut c_void, usize) = match rows {
-            Rows::F64(rows) => (rows.as_mut_ptr().cast(), 8),
-            Rows::F32(rows) => (rows.as_mut_ptr().cast(), 4),
+        let code = match rows {
+            Rows::F64(rows) => self.in_host_memory(rows.as_mut_ptr().cast(), width, 8)?,
+            Rows::F32(rows) => self.in_host_memory(rows.as_mut_ptr().cast(), width, 4)?,
+            Rows::OnDevice(rows) => {
+                let told = fsn_device_rows {
+                    size: size_of::<fsn_device_rows>(),
+                    rows: rows.address as *mut c_void,
+                    width,
+                    stride: rows.stride,
+                    element_size: rows.element_size,
+                    stream: rows.stream as *mut c_void,
+                };
+                // SAFETY: as above.
+                self.on_device.map_or(0, |forward| unsafe {
+                    forward(self.context, &raw const told)
+                })
+            }
         };
-        // SAFETY: the host promised a function of this description; the rows are ours and live through the call.
-        match unsafe { (self.forward)(self.context, pointer, width, element_size) } {
+        match code {
             0 => Ok(()),
             code => Err(Error::Callback(format!(
                 "the forward exchange returned {code}"
             ))),
         }
+    }
+
+    fn on_device(&self) -> bool {
+        self.on_device.is_some()
     }
 }

@@ -178,6 +178,22 @@ pub enum Rows<'a> {
     F64(&'a mut [f64]),
     /// float32
     F32(&'a mut [f32]),
+    /// In the engine's own memory, for an exchange that takes them there.
+    OnDevice(DeviceRows),
+}
+
+/// Rows in a device's memory. What is done with them goes to the stream, or is done before the exchange returns and after the
+/// stream has been waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceRows {
+    /// Where the first begins.
+    pub address: u64,
+    /// From the beginning of one to that of the next, in numbers; what is between them is zero and has to stay so.
+    pub stride: usize,
+    /// Bytes of a number: 4 or 8.
+    pub element_size: usize,
+    /// The stream that the engine works on.
+    pub stream: u64,
 }
 
 /// How a host that divides space among processes moves features between them.
@@ -191,6 +207,11 @@ pub trait Exchange {
     /// # Errors
     /// Whatever the host's callback reports.
     fn forward(&mut self, rows: Rows, width: usize) -> Result<()>;
+
+    /// Whether rows may be handed over in a device's memory.
+    fn on_device(&self) -> bool {
+        false
+    }
 }
 
 /// Something that computes energies and gradients of a graph.

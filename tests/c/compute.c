@@ -21,7 +21,7 @@ int main(int argc, char **argv) {
     fsn_results results = {sizeof results, energies, atom_energies, forces, virials, atom_virials, NULL};
     fsn_results own = {sizeof own, &own_energy, NULL, own_forces, NULL, NULL, NULL};
     fsn_neighbors list = {sizeof list, ATOMS, ATOMS, rows, neighbors, NULL, 1};
-    fsn_domain domain = {sizeof domain, ATOMS, positions, types, NULL, NULL, NULL};
+    fsn_domain domain = {.size = sizeof domain, .atoms = ATOMS, .positions = positions, .types = types};
     fsn_options options = {.size = sizeof options};
     fsn_model_info info = {.size = sizeof info};
     fsn_type kind = {.size = sizeof kind};

@@ -299,6 +299,11 @@ static int32_t fail(void *context, void *rows, size_t width, size_t element_size
     return *(int32_t *)context;
 }
 
+static int32_t fail_on_device(void *context, const fsn_device_rows *rows) {
+    (void)rows;
+    return *(int32_t *)context;
+}
+
 static int32_t copy_to_ghost(void *context, void *rows, size_t width, size_t element_size) {
     (void)context;
     memcpy((char *)rows + 2 * width * element_size, (char *)rows + width * element_size, width * element_size);
@@ -402,7 +407,7 @@ static void domains(fsn_potential *potential) {
     fsn_neighbors n = list();
     fsn_results r = wanted();
     int32_t code = 42;
-    fsn_domain d = {sizeof d, 3, positions, types, NULL, NULL, &code};
+    fsn_domain d = {.size = sizeof d, .atoms = 3, .positions = positions, .types = types, .context = &code};
     int32_t changed[4] = {1, 3, 0, 2};
     size_t falling[3] = {0, 5, 4};
     r.term_energies = &energy;
@@ -464,6 +469,9 @@ static void domains(fsn_potential *potential) {
     d.reverse = fail; // is never called
     DOMAIN("neither owners nor an exchange", BAD,
            ARGUMENT "1 ghost atoms, but neither their owners nor an exchange are given");
+    d.forward_on_device = fail_on_device;
+    DOMAIN("an exchange for a GPU alone", BAD,
+           ARGUMENT "forward is null: forward_on_device serves potentials on a GPU alone");
     positions[6] = NAN;
     d.forward = copy_to_ghost;
     DOMAIN("a ghost at NaN", BAD, ARGUMENT "position of atom 2 is not finite (x = NaN)");

@@ -190,6 +190,8 @@ struct Copies<'a> {
     /// The owned row that each one is a copy of.
     sources: &'a [u32],
     calls: usize,
+    /// Where rows are taken, if not in the host's memory.
+    device: Option<&'a dyn Device>,
 }
 
 impl Copies<'_> {
@@ -208,8 +210,21 @@ impl Exchange for Copies<'_> {
         match rows {
             Rows::F64(rows) => self.copy(rows, width),
             Rows::F32(rows) => self.copy(rows, width),
+            Rows::OnDevice(rows) => {
+                let device = self.device.expect("a device");
+                let row = rows.stride * rows.element_size;
+                assert!(rows.stride >= width);
+                let mut bytes = vec![0; self.sources.len() * row];
+                device.download(rows.address, &mut bytes)?;
+                self.copy(&mut bytes, row);
+                device.upload(&bytes, rows.address)?;
+            }
         }
         Ok(())
+    }
+
+    fn on_device(&self) -> bool {
+        self.device.is_some()
     }
 }
 
@@ -306,11 +321,12 @@ pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: 
             };
             let mut sources: Vec<u32> = (0..owned as u32).collect();
             sources.extend(remote.iter().map(|&ghost| owners[ghost as usize]));
-            let compute = |engine: &mut dyn Engine| {
+            let compute = |engine: &mut dyn Engine, device: Option<&dyn Device>| {
                 let mut results = Results::default();
                 let mut copies = Copies {
                     sources: &sources,
                     calls: 0,
+                    device,
                 };
                 let exchange: Option<&mut dyn Exchange> = match exchanged {
                     Exchanged::Nothing => None,
@@ -321,9 +337,12 @@ pub fn ghosts<T: CudaReal>(seeds: std::ops::Range<u64>, tolerance: f64, device: 
                     .expect("results");
                 (results, copies.calls)
             };
-            let (expected, calls) = compute(&mut reference);
-            let (found, own_calls) = compute(&mut engine);
-            assert_eq!(calls, own_calls);
+            let (expected, calls) = compute(&mut reference, None);
+            let (found, own_calls) = compute(&mut engine, None);
+            let device = engine.device().clone();
+            let (there, calls_there) = compute(&mut engine, Some(&*device));
+            assert_eq!([calls; 2], [own_calls, calls_there]);
+            assert_eq!(found, there, "network {seed}, {exchanged:?}");
             let deviation = deviation(&found, &expected);
             println!("ghosts, network {seed}, {exchanged:?}: {deviation:.1e}");
             assert!(

@@ -208,6 +208,10 @@ impl Device for Emulator {
 
     fn leave(&self) {}
 
+    fn stream(&self) -> u64 {
+        0
+    }
+
     fn check_address(&self, address: u64, name: &str) -> Result<()> {
         let arrays = self.arrays.lock().expect("the arrays");
         let before = arrays.range(..=address).next_back();

@@ -77,6 +77,10 @@ impl Device for Failing {
         self.device.leave();
     }
 
+    fn stream(&self) -> u64 {
+        self.device.stream()
+    }
+
     fn check_address(&self, address: u64, name: &str) -> Result<()> {
         self.device.check_address(address, name)
     }

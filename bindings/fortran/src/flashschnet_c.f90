@@ -78,6 +78,14 @@ module flashschnet_c
       type(c_ptr) :: positions = c_null_ptr, types = c_null_ptr
       type(c_funptr) :: forward = c_null_funptr, reverse = c_null_funptr
       type(c_ptr) :: context = c_null_ptr
+      type(c_funptr) :: forward_on_device = c_null_funptr
+   end type
+
+   type, bind(c) :: fsn_device_rows
+      integer(c_size_t) :: size = 0
+      type(c_ptr) :: rows = c_null_ptr
+      integer(c_size_t) :: width = 0, stride = 0, element_size = 0
+      type(c_ptr) :: stream = c_null_ptr
    end type
 
    type, bind(c) :: fsn_pairs

@@ -284,6 +284,9 @@ pub trait Device: Send + Sync {
     /// Ends what [`Device::enter`] began.
     fn leave(&self);
 
+    /// The stream that work goes to.
+    fn stream(&self) -> u64;
+
     /// Refuses an address that is not the device's; `name` is what the host calls the array.
     ///
     /// # Errors

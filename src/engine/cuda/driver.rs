@@ -470,6 +470,10 @@ impl Device for Gpu {
         Ok(())
     }
 
+    fn stream(&self) -> u64 {
+        self.current() as u64
+    }
+
     fn enter(&self, stream: u64) -> Result<bool> {
         let mut context = std::ptr::null_mut();
         // SAFETY: writes one handle.

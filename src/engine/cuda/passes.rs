@@ -4,7 +4,7 @@ use super::device::{Batch, Kernel, Launch, words_of};
 use super::system::System;
 use super::tuning::{Regime, Tuning};
 use super::{CudaEngine, CudaReal, Program};
-use crate::engine::{Exchange, Graph, Results, Wanted, network as network_of};
+use crate::engine::{DeviceRows, Exchange, Graph, Results, Rows, Wanted, network as network_of};
 use crate::{Error, Result};
 
 const WARP: usize = 32;
@@ -260,19 +260,31 @@ impl<T: CudaReal> CudaEngine<T> {
         let filters = network_of(&self.model)?.description.filters;
         let stride = self.recipe.widths.filters;
         let array = if back { &self.work.g } else { &self.work.y };
+        if exchange.on_device() {
+            let rows = DeviceRows {
+                address: array.address() + (first * size_of::<T>()) as u64,
+                stride,
+                element_size: size_of::<T>(),
+                stream: self.device.stream(),
+            };
+            return exchange.forward(Rows::OnDevice(rows), filters);
+        }
         let rows = &mut self.exchanged;
         rows.resize(count * stride, T::default());
-        array.get_from(first, rows)?;
+        // Owned rows go to the host, and the others come back.
+        let owned = run.shape.owned;
+        array.get_from(first, &mut rows[..owned * stride])?;
         // In place, to the front and back again: a row never overtakes the one it is moved past.
-        for row in 1..count {
+        for row in 1..owned {
             rows.copy_within(row * stride..row * stride + filters, row * filters);
         }
+        rows[owned * filters..count * filters].fill(T::default());
         exchange.forward(T::rows(&mut rows[..count * filters]), filters)?;
-        for row in (0..count).rev() {
+        for row in (owned..count).rev() {
             rows.copy_within(row * filters..(row + 1) * filters, row * stride);
             rows[row * stride + filters..(row + 1) * stride].fill(T::default());
         }
-        array.put(first, rows)
+        array.put(first + owned * stride, &rows[owned * stride..])
     }
 
     /// Brings back what was wanted.
