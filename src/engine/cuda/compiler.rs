@@ -76,6 +76,21 @@ fn compiler() -> Result<&'static Compiler> {
         })
 }
 
+/// Loads the library that NVRTC at `path` will ask the loader for by its name: not all of its releases look beside themselves,
+/// and what has been loaded is found.
+fn load_builtins(path: &Path) {
+    let folder = path.parent().and_then(|folder| folder.read_dir().ok());
+    for entry in folder.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("libnvrtc-builtins.so") {
+            // SAFETY: NVRTC's own library, whose initialisers may run at any time.
+            let library = unsafe { Library::new(entry.path()) };
+            // Never unloaded, like NVRTC. If it cannot be loaded, NVRTC says so.
+            std::mem::forget(library);
+        }
+    }
+}
+
 type Program = *mut c_void;
 
 /// The functions of NVRTC that are used; their types are those of nvrtc.h.
@@ -102,6 +117,7 @@ struct Compiler {
 
 impl Compiler {
     fn open(path: &Path) -> Option<Self> {
+        load_builtins(path);
         // SAFETY: the names looked for are NVRTC's, whose initialisers may run at any time.
         let library = unsafe { Library::new(path) }.ok()?;
         // SAFETY: the types are those of nvrtc.h, the same since CUDA 11.1.
