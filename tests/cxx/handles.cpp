@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <list>
+#include <stdexcept>
 #include <vector>
 
 // The same header in another translation unit, or twice in this one, is no trouble.
@@ -153,6 +154,35 @@ void resident(fsn::potential &potential, fsn::structures water) {
     require(energy == 7.0, "what is not on a GPU is not written");
 }
 
+// An exchange on a GPU; tests/common/cuda_checks.rs has engines call one.
+struct on_device : fsn::device_exchange {
+    void forward(const fsn_device_rows &) override { throw std::logic_error("a processor has no GPU's rows"); }
+};
+
+void domains(fsn::potential &potential, const fsn::structures &water) {
+    const std::size_t offsets[] = {0, 2, 4, 6};
+    const std::int32_t neighbors[] = {1, 2, 0, 2, 0, 1};
+    fsn::neighbors list;
+    list.atoms = 3;
+    list.offsets = {offsets, 4};
+    list.neighbors = {neighbors, 6};
+    potential.set_neighbors(list);
+    on_device exchange;
+    double energy = 7.0;
+    fsn::domain domain;
+    domain.positions = water.positions;
+    domain.types = water.types;
+    domain.on_device = &exchange;
+    fsn::results results;
+    results.energies = {&energy, 1};
+    refuses(FSN_INVALID_ARGUMENT, "invalid argument: forward is null: forward_on_device serves potentials on a GPU alone",
+            [&] { potential.compute_domain(domain, results); });
+    require(energy == 7.0, "an exchange for a GPU leaves the results alone");
+    domain.on_device = nullptr;
+    potential.compute_domain(domain, results);
+    require(energy != 7.0, "nothing is elsewhere, and needs no exchange");
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -170,6 +200,7 @@ int main(int argc, char **argv) {
     lengths(potential, water);
     excluded(potential, water);
     resident(potential, water);
+    domains(potential, water);
 
     const fsn::neighbor_list list(water, 3.0);
     require(list.neighbors().size() == 6 && list.shifts().size() == 18 && list.offsets()[3] == 6, "neighbours are found");
