@@ -201,7 +201,13 @@ pub(super) fn source(
             "template <int> struct FilterLayer;\ntemplate <int> struct ReadoutLayer;\n{declarations}"
         ),
     );
-    files!("dense.cuh", "geometry.cu", "ranks.cu", "rows.cuh");
+    files!(
+        "mma.cuh",
+        "dense.cuh",
+        "geometry.cu",
+        "ranks.cu",
+        "rows.cuh"
+    );
     match way {
         Way::Table(_) => {
             files!("table.cu");
