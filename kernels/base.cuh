@@ -73,9 +73,9 @@ struct System {
     const unsigned* structures;
     /// structures × 3 × 3, lattice vectors as rows; null without shifts.
     const double* cells;
-    /// Candidates of row i are starts[i] .. starts[i + 1].
+    /// Candidates of row i are starts[i] .. starts[i + 1]; without a list, there is only room for the row's pairs.
     const unsigned long long* starts;
-    /// The atom at the other end.
+    /// The atom at the other end; null without a list, where all others of the structure are looked at.
     const unsigned* candidates;
     /// Lattice steps to it, 3 a candidate; null if there are none.
     const int* shifts;
@@ -113,7 +113,7 @@ struct System {
     /// structures, and structures × 6.
     double* energies;
     double* structure_virials;
-    /// Two atoms at one point, as receiver · 2³² + other, or all ones.
+    /// Two atoms at one point, as receiver · 2³² + other, or all ones, as it is before a step.
     unsigned long long* coincident;
     unsigned rows;
     unsigned owned;

@@ -23,10 +23,42 @@ __device__ __forceinline__ void place(double r, int& interval, double& t, double
     t = x - interval;
 }
 
-/// The vector from a row's atom to a candidate.
-__device__ __forceinline__ void difference(const System& s, unsigned row, unsigned long long at, double (&d)[3])
+/// Atoms that may be in reach of a row's: those of its list, or without one the others of its structure.
+struct Candidates {
+    /// The place of the first, and of the row's pairs.
+    unsigned long long first;
+    unsigned count;
+    /// The structure's first atom.
+    unsigned begin;
+
+    __device__ __forceinline__ Candidates(const System& s, unsigned row) : first(s.starts[row]), begin(0)
+    {
+        if (s.candidates != nullptr) {
+            count = static_cast<unsigned>(s.starts[row + 1] - first);
+            return;
+        }
+        const unsigned structure = s.structure[row];
+        begin = s.structures[structure];
+        const unsigned end = s.structures[structure + 1];
+        // A host may say what cannot be, which others report.
+        count = begin <= row && row < end ? end - begin - 1 : 0;
+    }
+
+    /// That of a number, in the order of atoms.
+    __device__ __forceinline__ unsigned atom(const System& s, unsigned row, unsigned number) const
+    {
+        if (s.candidates != nullptr) {
+            return s.candidates[first + number];
+        }
+        const unsigned other = begin + number;
+        return other < row ? other : other + 1;
+    }
+};
+
+/// The vector from a row's atom to a candidate, whose place is `at`.
+__device__ __forceinline__ void difference(
+    const System& s, unsigned row, unsigned long long at, unsigned other, double (&d)[3])
 {
-    const unsigned other = s.candidates[at];
 #pragma unroll
     for (int axis = 0; axis < 3; ++axis) {
         d[axis] = s.positions[3ull * other + axis] - s.positions[3ull * row + axis];
@@ -67,18 +99,18 @@ __device__ __forceinline__ void store_pair(const System& s, unsigned long long t
 __device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned* bins)
 {
     const int lane = lane_id();
-    const unsigned long long first = s.starts[row];
-    const unsigned long long last = s.starts[row + 1];
+    const Candidates candidates(s, row);
+    const unsigned long long first = candidates.first;
 
     for (int bin = lane; bin < BINS; bin += WARP) {
         bins[bin] = 0;
     }
     __syncwarp();
-    for (unsigned long long base = first; base < last; base += WARP) {
-        const unsigned long long at = base + lane;
-        if (at < last) {
+    for (unsigned base = 0; base < candidates.count; base += WARP) {
+        const unsigned at = base + lane;
+        if (at < candidates.count) {
             double d[3];
-            difference(s, row, at, d);
+            difference(s, row, first + at, candidates.atom(s, row, at), d);
             const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
             if (r2 < CUTOFF * CUTOFF) {
                 int interval = 0;
@@ -106,16 +138,18 @@ __device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned
     }
     __syncwarp();
 
-    for (unsigned long long base = first; base < last; base += WARP) {
-        const unsigned long long at = base + lane;
+    for (unsigned base = 0; base < candidates.count; base += WARP) {
+        const unsigned at = base + lane;
         bool within = false;
+        unsigned other = 0;
         int interval = 0;
         double d[3] = {0.0, 0.0, 0.0};
         double r = 0.0;
         double t = 0.0;
         double rate = 1.0;
-        if (at < last) {
-            difference(s, row, at, d);
+        if (at < candidates.count) {
+            other = candidates.atom(s, row, at);
+            difference(s, row, first + at, other, d);
             const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
             within = r2 < CUTOFF * CUTOFF;
             r = sqrt(r2);
@@ -128,7 +162,6 @@ __device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned
         const unsigned peers = __match_any_sync(FULL, bin);
         const unsigned rank = __popc(peers & ((1u << lane) - 1));
         if (within) {
-            const unsigned other = s.candidates[at];
             if (r == 0.0) {
                 atomicMin(s.coincident, (static_cast<unsigned long long>(row) << 32) | other);
             }

@@ -1,6 +1,7 @@
 // Between a step and a host whose arrays are on the device: what it gives, checked; what it gets.
 
-/// Structures and types of the host's atoms, in every step: it may have changed them.
+/// Structures and types of the host's atoms, in every step: it may have changed them. Without a list it is here that positions are
+/// looked at.
 KERNEL(admit, SEARCH_THREADS, 1)
 {
     const unsigned long long at = static_cast<unsigned long long>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -16,9 +17,27 @@ KERNEL(admit, SEARCH_THREADS, 1)
         }
         s.own_structures[at] = static_cast<unsigned>(begins < s.atoms ? begins : s.atoms);
     }
+    if (s.listless != 0 && at == 0) {
+        *s.coincident = NOTHING;
+    }
+    if (s.listless != 0 && at < s.atoms) {
+        bool sound = true;
+#pragma unroll
+        for (int axis = 0; axis < 3; ++axis) {
+            sound = sound && fabs(s.positions[3 * at + axis]) <= LARGEST;
+        }
+        if (!sound) {
+            report(s, POSITION, at);
+        }
+    }
     if (at < s.atoms) {
-        unsigned first = 0;
-        unsigned last = s.structure_count;
+        // What was found the last time often still holds.
+        unsigned first = s.own_structure[at];
+        unsigned last = first + 1;
+        if (offsets == nullptr || first >= s.structure_count || offsets[first] > at || offsets[last] <= at) {
+            first = 0;
+            last = s.structure_count;
+        }
         // The last structure that begins at the atom or before it.
         while (offsets != nullptr && last - first > 1) {
             const unsigned middle = first + (last - first) / 2;
@@ -29,7 +48,8 @@ KERNEL(admit, SEARCH_THREADS, 1)
             }
         }
         s.own_structure[at] = first;
-        unsigned row = 0;
+        unsigned row = s.own_types[at];
+        row = row < s.known_count && s.known[row] == s.given_types[at] ? row : 0;
         while (row < s.known_count && s.known[row] != s.given_types[at]) {
             ++row;
         }
@@ -87,7 +107,7 @@ KERNEL(deliver, SEARCH_THREADS, 1)
         if (s.to_forces != nullptr) {
 #pragma unroll
             for (int axis = 0; axis < 3; ++axis) {
-                const double force = s.forces[3 * at + axis];
+                const double force = sum_of(s.forces + 3 * at + axis, 3ull * s.atoms, s.slices);
                 check(s, force, at);
                 s.to_forces[3 * at + axis] = sound ? force : s.not_a_number;
             }

@@ -18,6 +18,25 @@ constexpr unsigned FULL = 0xffffffffu;
 __device__ __forceinline__ int lane_id() { return threadIdx.x % WARP; }
 __device__ __forceinline__ int warp_id() { return threadIdx.x / WARP; }
 
+/// The sum of `count` numbers that are `stride` apart, in their order. Several are loaded at once, well ahead of their use.
+__device__ __forceinline__ double sum_of(const double* first, unsigned long long stride, unsigned count)
+{
+    constexpr unsigned AT_ONCE = 8;
+    double sum = first[0];
+    for (unsigned begin = 1; begin < count; begin += AT_ONCE) {
+        double parts[AT_ONCE];
+#pragma unroll
+        for (unsigned k = 0; k < AT_ONCE; ++k) {
+            parts[k] = begin + k < count ? first[(begin + k) * stride] : 0.0;
+        }
+#pragma unroll
+        for (unsigned k = 0; k < AT_ONCE; ++k) {
+            sum = begin + k < count ? sum + parts[k] : sum;
+        }
+    }
+    return sum;
+}
+
 /// The sum over the SIZE lanes that begin at a multiple of SIZE, in the same order always, to all of them.
 template <int SIZE>
 __device__ __forceinline__ double group_sum(double value)

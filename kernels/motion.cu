@@ -7,9 +7,11 @@ struct System {
     /// atoms × 3; moved.
     double* positions;
     double* velocities;
-    /// Forces at the positions; those of the network and the terms as a step leaves them.
+    /// Forces at the positions; those that a step leaves, of the network in arrays that are to be added up, one behind the other, and
+    /// of the terms, null without any.
     double* forces;
     const double* new_forces;
+    const double* term_forces;
     /// Acceleration by a unit of force, one an atom.
     const double* response;
     /// Structure of each atom, and the first atom of each structure.
@@ -19,10 +21,12 @@ struct System {
     const double* thermal;
     const unsigned* streams;
     const unsigned char* frozen;
-    /// Energies of atoms, and the coincident pair's number, as a step leaves them.
+    /// Energies of atoms as a step leaves them, of network and terms likewise.
     const double* atom_energies;
-    const unsigned long long* coincident;
-    /// Steps made.
+    const double* term_energies;
+    /// The coincident pair's number as a step leaves it; all ones before the next.
+    unsigned long long* coincident;
+    /// Steps made, and the blocks that are done with that number.
     unsigned long long* clock;
     Status* status;
     double timestep;
@@ -35,6 +39,9 @@ struct System {
     unsigned atoms;
     /// Not zero: friction and noise.
     unsigned langevin;
+    /// Arrays of new forces.
+    unsigned slices;
+    unsigned unused;
 };
 
 /// Ten rounds of Philox 4×32.
@@ -76,74 +83,170 @@ __device__ __forceinline__ void normals(
     z[2] = sqrt(-2.0 * log(u[2])) * cosine;
 }
 
+/// An atom's noise at a step, if there is any.
+__device__ __forceinline__ void noise(
+    const System& s, unsigned structure, unsigned long long step, unsigned atom, double (&z)[3])
+{
+    if (s.langevin != 0) {
+        normals(s, s.streams[structure], step, atom - s.structures[structure], z);
+    }
+}
+
 /// Whether an atom moves: not in a replica that stands still, and nothing does after something has gone wrong.
 __device__ __forceinline__ bool moves(const System& s, unsigned atom)
 {
     return atom < s.atoms && s.frozen[s.structure[atom]] == 0 && s.status->trouble == NOTHING;
 }
 
-/// B, A, O and A, or B and A, a thread an atom.
-KERNEL(leap, MOTION_THREADS, 1)
-{
-    const unsigned atom = blockIdx.x * blockDim.x + threadIdx.x;
-    if (!moves(s, atom)) {
-        return;
-    }
-    const unsigned structure = s.structure[atom];
-    const double response = s.response[atom];
-    const double half = 0.5 * s.timestep;
-    double z[3] = {0.0, 0.0, 0.0};
-    if (s.langevin != 0) {
-        normals(s, s.streams[structure], *s.clock, atom - s.structures[structure], z);
-    }
-    const double size = s.fresh * sqrt(s.thermal[structure] * response);
-    double moved = 0.0;
+/// An atom on its way through a step.
+struct Atom {
+    unsigned number;
+    unsigned structure;
+    double response;
+    double x[3];
+    double v[3];
+    double force[3];
+
+    __device__ __forceinline__ Atom(const System& s, unsigned number)
+        : number(number), structure(s.structure[number]), response(s.response[number])
+    {
 #pragma unroll
-    for (int axis = 0; axis < 3; ++axis) {
-        const unsigned long long at = 3ull * atom + axis;
-        const double before = s.positions[at];
-        double v = s.velocities[at] + half * response * s.forces[at];
-        double x = before;
-        if (s.langevin != 0) {
-            x += half * v;
-            v = s.kept * v + size * z[axis];
-            x += half * v;
-        } else {
-            x += s.timestep * v;
+        for (int axis = 0; axis < 3; ++axis) {
+            x[axis] = s.positions[3ull * number + axis];
+            v[axis] = s.velocities[3ull * number + axis];
+            force[axis] = s.forces[3ull * number + axis];
         }
-        s.velocities[at] = v;
-        s.positions[at] = x;
-        moved += (x - before) * (x - before);
     }
-    // Written so that what is not a number counts.
-    if (!(moved <= s.farthest2)) {
-        report(s.status, FARTHEST, atom);
+
+    /// B, A, O and A, or B and A, with the noise of a step.
+    __device__ __forceinline__ void leap(const System& s, const double (&z)[3])
+    {
+        const double half = 0.5 * s.timestep;
+        const double size = s.fresh * sqrt(s.thermal[structure] * response);
+        double moved = 0.0;
+        bool sound = true;
+#pragma unroll
+        for (int axis = 0; axis < 3; ++axis) {
+            const double before = x[axis];
+            v[axis] += half * response * force[axis];
+            if (s.langevin != 0) {
+                x[axis] += half * v[axis];
+                v[axis] = s.kept * v[axis] + size * z[axis];
+                x[axis] += half * v[axis];
+            } else {
+                x[axis] += s.timestep * v[axis];
+            }
+            s.positions[3ull * number + axis] = x[axis];
+            moved += (x[axis] - before) * (x[axis] - before);
+            sound = sound && fabs(x[axis]) <= LARGEST;
+        }
+        // Written so that what is not a number counts.
+        if (!(moved <= s.farthest2)) {
+            report(s.status, FARTHEST, number);
+        }
+        if (!sound) {
+            report(s.status, POSITION, number);
+        }
+    }
+
+    /// B with the new forces, which are checked, as is the energy; whether they are sound.
+    __device__ __forceinline__ bool kick(const System& s)
+    {
+        double energy = s.atom_energies[number];
+        if (s.term_energies != nullptr) {
+            energy += s.term_energies[number];
+        }
+        bool sound = fabs(energy) <= 1.7976931348623157e308;
+        const double time = 0.5 * s.timestep * response;
+#pragma unroll
+        for (int axis = 0; axis < 3; ++axis) {
+            const unsigned long long at = 3ull * number + axis;
+            force[axis] = sum_of(s.new_forces + at, 3ull * s.atoms, s.slices);
+            if (s.term_forces != nullptr) {
+                force[axis] += s.term_forces[at];
+            }
+            sound = sound && fabs(force[axis]) <= 1.7976931348623157e308;
+            s.forces[at] = force[axis];
+            v[axis] += time * force[axis];
+        }
+        if (!sound) {
+            report(s.status, RESULT, number);
+        }
+        return sound;
+    }
+
+    __device__ __forceinline__ void keep_velocity(const System& s) const
+    {
+#pragma unroll
+        for (int axis = 0; axis < 3; ++axis) {
+            s.velocities[3ull * number + axis] = v[axis];
+        }
+    }
+};
+
+/// Reports two atoms at one point.
+__device__ __forceinline__ void report_coincident(const System& s)
+{
+    const unsigned long long coincident = *s.coincident;
+    if (coincident != NOTHING) {
+        report(s.status, COINCIDENT, (coincident >> 32 << 28) | (coincident & 0xfffffffull));
     }
 }
 
-/// B with the new forces, which are checked, as are the energies; a thread an atom.
+/// What comes before the new forces, a thread an atom.
+KERNEL(leap, MOTION_THREADS, 1)
+{
+    const unsigned atom = blockIdx.x * blockDim.x + threadIdx.x;
+    if (atom == 0) {
+        *s.coincident = NOTHING;
+    }
+    if (moves(s, atom)) {
+        Atom own(s, atom);
+        double z[3] = {0.0, 0.0, 0.0};
+        noise(s, own.structure, *s.clock, atom, z);
+        own.leap(s, z);
+        own.keep_velocity(s);
+    }
+}
+
+/// What comes after them, a thread an atom.
 KERNEL(kick, MOTION_THREADS, 1)
 {
-    const unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
-    if (at == 0) {
-        const unsigned long long coincident = *s.coincident;
-        if (coincident != NOTHING) {
-            report(s.status, COINCIDENT, (coincident >> 32 << 28) | (coincident & 0xfffffffull));
-        }
+    const unsigned atom = blockIdx.x * blockDim.x + threadIdx.x;
+    if (atom == 0) {
+        report_coincident(s);
         ++*s.clock;
     }
-    if (moves(s, at)) {
-        bool sound = fabs(s.atom_energies[at]) <= 1.7976931348623157e308;
-        const double time = 0.5 * s.timestep * s.response[at];
-#pragma unroll
-        for (int axis = 0; axis < 3; ++axis) {
-            const double force = s.new_forces[3ull * at + axis];
-            sound = sound && fabs(force) <= 1.7976931348623157e308;
-            s.forces[3ull * at + axis] = force;
-            s.velocities[3ull * at + axis] += time * force;
+    if (moves(s, atom)) {
+        Atom own(s, atom);
+        own.kick(s);
+        own.keep_velocity(s);
+    }
+}
+
+/// The end of a step and the beginning of the next, a thread an atom. Some atoms may move after another's forces were found wrong: what
+/// comes of the steps is then of no use, and nobody looks at it.
+KERNEL(hop, MOTION_THREADS, 1)
+{
+    const unsigned atom = blockIdx.x * blockDim.x + threadIdx.x;
+    const unsigned long long step = *s.clock + 1;
+    if (atom == 0) {
+        report_coincident(s);
+        *s.coincident = NOTHING;
+    }
+    if (moves(s, atom)) {
+        Atom own(s, atom);
+        double z[3] = {0.0, 0.0, 0.0};
+        noise(s, own.structure, step, atom, z);
+        if (own.kick(s)) {
+            own.leap(s, z);
         }
-        if (!sound) {
-            report(s.status, RESULT, at);
-        }
+        own.keep_velocity(s);
+    }
+    // The clock goes on when all have seen it.
+    __syncthreads();
+    if (threadIdx.x == 0 && atomicAdd(s.clock + 1, 1ull) + 1 == gridDim.x) {
+        s.clock[1] = 0;
+        s.clock[0] = step;
     }
 }

@@ -12,6 +12,9 @@ KERNEL(watch, SEARCH_THREADS, 1)
     bool stale = false;
     if (at == 0) {
         s.status->counted = 0;
+        if (s.coincident != nullptr) {
+            *s.coincident = NOTHING;
+        }
     }
     if (at < s.atoms) {
         double moved = 0.0;

@@ -82,7 +82,8 @@ struct System {
     const double* forces;
     const double* structure_virials;
     const double* virials;
-    const unsigned long long* coincident;
+    /// Two atoms at one point; all ones before a step. Null where there is no network.
+    unsigned long long* coincident;
     /// Energies of network and priors, `terms` a structure.
     const double* by_term;
     /// Where the host wants them; null for what it does not want.
@@ -96,10 +97,12 @@ struct System {
     double not_a_number;
     unsigned known_count;
     unsigned terms;
+    /// Arrays of forces that are still to be added up, one behind the other.
+    unsigned slices;
+    /// Not zero: no list is kept, and nobody else looks at positions.
+    unsigned listless;
 };
 
-/// Coordinates beyond this are refused, so that no square overflows.
-constexpr double LARGEST = 1e100;
 /// Of lattice steps, so that sums of some do not overflow.
 constexpr double MOST_STEPS = 536870912.0;
 /// The most periodic images of one structure, unless thirty-two an atom are more.

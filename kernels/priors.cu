@@ -342,11 +342,10 @@ KERNEL(terms, TERM_THREADS, 4)
         sum += memory[warp][atom][which];
     }
     const unsigned long long to = first_row + atom;
-    if (which == 0) {
-        s.atom_energies[to] += sum;
-    } else if (which < 4) {
-        if (s.forces != nullptr) {
-            s.forces[3 * to + which - 1] += sum;
+    if (which < 4) {
+        double* place = which == 0 ? s.atom_energies + to : s.forces + 3 * to + which - 1;
+        if (which == 0 || s.forces != nullptr) {
+            *place = s.apart != 0 ? sum : *place + sum;
         }
     } else if (virials) {
         s.own_virials[6 * to + which - 4] = sum;

@@ -62,7 +62,8 @@ struct System {
     const int* asked;
     int* kept_asked;
     const unsigned* rows;
-    /// What the network gave, to be added to: atoms; atoms × 3 and × 6, null if not wanted; structures and × 6.
+    /// What the network gave, to be added to: atoms; atoms × 3 and × 6, null if not wanted; structures and × 6. Where the terms are
+    /// apart, the first two are theirs alone.
     double* atom_energies;
     double* forces;
     double* virials;
@@ -79,6 +80,9 @@ struct System {
     unsigned structure_count;
     unsigned priors;
     unsigned topologies;
+    /// Not zero: energies of atoms and forces are put there, and somebody else adds them up.
+    unsigned apart;
+    unsigned unused;
 };
 
 constexpr double TAU = 6.283185307179586476925286766559;

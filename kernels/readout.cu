@@ -1,25 +1,4 @@
-// Where the network begins and ends: features by types; energies of atoms, their gradients, and sums over structures.
-
-/// x⁰ and y⁰ of every row, by types.
-KERNEL(start, START_THREADS, 1)
-{
-    const unsigned long long at = static_cast<unsigned long long>(blockIdx.x) * blockDim.x + threadIdx.x;
-    if (at == 0) {
-        *s.coincident = ~0ull;
-    }
-    const unsigned long long row = at / START_COLUMNS;
-    const int column = static_cast<int>(at % START_COLUMNS) * 4;
-    if (row >= s.rows) {
-        return;
-    }
-    const unsigned type = s.types[row];
-    if (row < s.owned && column < FEATURE_STRIDE) {
-        store(s.x + row * FEATURE_STRIDE + column, load<4>(s.weights + EMBEDDING + type * FEATURE_STRIDE + column));
-    }
-    if (column < FILTER_STRIDE) {
-        store(s.y + row * FILTER_STRIDE + column, load<4>(s.weights + FIRST_Y + type * FILTER_STRIDE + column));
-    }
-}
+// Where the network ends: energies of atoms, their gradients, and sums over structures.
 
 /// From features to energies, back to dE/dx, and to dE/dm of the last block.
 struct ReadoutLayers {

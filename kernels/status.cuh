@@ -37,6 +37,9 @@ constexpr unsigned long long TERMS = 16;
 constexpr unsigned long long FARTHEST = 17;
 constexpr unsigned long long NOTHING = ~0ull;
 
+/// Coordinates beyond this are refused, so that no square overflows.
+constexpr double LARGEST = 1e100;
+
 __device__ __forceinline__ void report(Status* status, unsigned long long kind, unsigned long long number)
 {
     atomicMin(&status->trouble, (kind << 56) | number);

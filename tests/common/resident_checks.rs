@@ -97,7 +97,9 @@ impl Host {
             (bytes(&self.cells), self.given.cells),
             (bytes(&flags), self.given.periodic),
         ] {
-            self.device().upload(bytes, to)?;
+            if to != 0 {
+                self.device().upload(bytes, to)?;
+            }
         }
         // What is not written shows.
         for (to, length) in [
@@ -259,6 +261,49 @@ pub fn resident(device: MakeDevice, records: bool) {
     host.check(&mut engine, stream, "after refusals");
     host.free();
     room(device);
+    listless(device, stream);
+}
+
+/// Without cells few atoms have no list: the same bits as with one, and the same words.
+fn listless(device: MakeDevice, stream: u64) {
+    let (model, mut systems) = batch(5);
+    for system in &mut systems {
+        (system.cell, system.periodic) = (None, [false; 3]);
+    }
+    // With tables, whose forces are left in parts.
+    let mut host = Host::new(cuda(&model.model, Source::Table, device(5)), &systems);
+    let mut engine = cuda::<f64>(&model.model, Source::Table, device(5));
+    let with_cells = host.given;
+    (host.given.cells, host.given.periodic) = (0, 0);
+    host.check(&mut engine, 0, "first");
+    host.positions[1][0] += SKIN;
+    host.check(&mut engine, stream, "moved");
+    let sound = host.positions.clone();
+    host.positions[0][1] = f64::INFINITY;
+    host.refuse("position of atom 0 is not finite");
+    host.positions.clone_from(&sound);
+    host.offsets[1] += 1000;
+    host.refuse("structure offsets must rise");
+    host.offsets[1] -= 1000;
+    host.positions[1] = host.positions[0];
+    host.refuse("atoms 0 and 1 are at the same point");
+    host.positions.clone_from(&sound);
+    host.offsets[1] -= 1;
+    host.check(&mut engine, stream, "other structures");
+    // Without virials nobody else adds the parts up.
+    let expected = host.compute(0).expect("results");
+    let all = host.to;
+    (host.to.virials, host.to.atom_virials) = (0, 0);
+    let (given, to) = (host.given, host.to);
+    host.engine.enqueue(&given, &to, None, 0).expect("a step");
+    host.engine.check(0, None).expect("sound steps");
+    let mut bytes = vec![0; 24 * host.positions.len()];
+    host.device()
+        .download(to.forces, &mut bytes)
+        .expect("forces");
+    assert!(bytes == self::bytes(&expected.forces), "other forces");
+    (host.given, host.to) = (with_cells, all);
+    host.free();
 }
 
 /// A crowd needs more room than there was.

@@ -36,11 +36,12 @@ pub enum Kernel {
     Tally,
     Leap,
     Kick,
+    Hop,
 }
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Start,
         Self::Geometry,
         Self::Rank,
@@ -69,6 +70,7 @@ impl Kernel {
         Self::Tally,
         Self::Leap,
         Self::Kick,
+        Self::Hop,
     ];
 
     /// Its name in the source.
@@ -102,6 +104,7 @@ impl Kernel {
             Self::Tally => "tally",
             Self::Leap => "leap",
             Self::Kick => "kick",
+            Self::Hop => "hop",
         }
     }
 }
@@ -121,11 +124,22 @@ pub struct Launch {
     pub shared: u32,
 }
 
-/// Launches in their order, with the structs of addresses that their kernels take.
+/// Launches in an order that serves, with the structs of addresses that their kernels take.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     arguments: Vec<Vec<u64>>,
     calls: Vec<Call>,
+}
+
+/// What a launch waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Those before it, but for those aside.
+    Main,
+    /// Those before it. The next ones need not wait for it.
+    Aside,
+    /// All before it, also those aside.
+    Joined,
 }
 
 /// One launch of a batch.
@@ -136,6 +150,7 @@ struct Call {
     arguments: usize,
     /// The number beside it.
     block: u32,
+    lane: Lane,
 }
 
 impl Batch {
@@ -146,11 +161,17 @@ impl Batch {
 
     /// Adds a launch; one without blocks is none.
     pub fn add(&mut self, launch: Launch, block: u32) {
+        self.add_in(Lane::Main, launch, block);
+    }
+
+    /// Adds a launch that waits for others than those before it, or that others do not wait for.
+    pub fn add_in(&mut self, lane: Lane, launch: Launch, block: u32) {
         if launch.grid.0 > 0 {
             self.calls.push(Call {
                 launch,
                 arguments: self.arguments.len() - 1,
                 block,
+                lane,
             });
         }
     }
@@ -175,6 +196,11 @@ impl Batch {
         self.calls
             .iter()
             .map(|call| (call.launch, &*self.arguments[call.arguments], call.block))
+    }
+
+    /// What each of them waits for.
+    pub fn lanes(&self) -> impl ExactSizeIterator<Item = Lane> {
+        self.calls.iter().map(|call| call.lane)
     }
 
     /// Forgets the launches; what was made the arguments last stays them.

@@ -4,14 +4,14 @@ use std::ffi::{CString, c_void};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::sys::{
-    CUcontext, CUdevice_attribute, CUfunction, CUfunction_attribute, CUgraphExec,
-    CUgraphInstantiate_flags, CUmemorytype, CUmodule, CUpointer_attribute, CUresult, CUstream,
-    CUstreamCaptureMode, CUstreamCaptureStatus,
+    CUcontext, CUdevice_attribute, CUevent, CUevent_flags, CUevent_wait_flags, CUfunction,
+    CUfunction_attribute, CUgraphExec, CUgraphInstantiate_flags, CUmemorytype, CUmodule,
+    CUpointer_attribute, CUresult, CUstream, CUstreamCaptureMode, CUstreamCaptureStatus,
 };
 use cudarc::driver::{CudaContext, CudaStream, DriverError, result, sys};
 
 use super::compiler::{Architecture, compiled};
-use super::device::{Batch, Device, Facts, Kernel, KernelFacts, Launch, Limits};
+use super::device::{Batch, Device, Facts, Kernel, KernelFacts, Lane, Launch, Limits};
 use crate::{Error, Result};
 
 /// The driver that CUDA 12.0 came with.
@@ -28,6 +28,9 @@ const MOST_STAGED: usize = 4 << 20;
 pub struct Gpu {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
+    /// Where what is recorded aside goes, and what one stream waits for of the other.
+    aside: Arc<CudaStream>,
+    event: CUevent,
     programs: Mutex<Vec<Program>>,
     staging: Mutex<Staging>,
     graphs: Mutex<Vec<Recorded>>,
@@ -58,6 +61,8 @@ struct Visit {
     stream: CUstream,
     /// What was current on the host's thread.
     context: CUcontext,
+    /// Whether it records.
+    records: bool,
 }
 
 /// Memory of the host that copies go through without waiting; a copy's place is free again when the stream has been waited for.
@@ -77,8 +82,8 @@ impl Default for Staging {
     }
 }
 
-/// How many batches are remembered: with forces, with virials, and those of another list.
-const MOST_GRAPHS: usize = 4;
+/// How many batches are remembered: with forces, with virials, those of another list, and the parts of a run of steps.
+const MOST_GRAPHS: usize = 8;
 
 /// A lock that a panic elsewhere does not take away.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -150,11 +155,15 @@ impl Gpu {
         let name = context.name().map_err(Err)?;
         check_architecture(&name, architecture).map_err(Ok)?;
         let stream = context.new_stream().map_err(Err)?;
+        let aside = context.new_stream().map_err(Err)?;
+        let event = result::event::create(CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(Err)?;
         // SAFETY: the device is the context's own.
         let memory = unsafe { result::device::total_mem(context.cu_device()) }.map_err(Err)?;
         Ok(Self {
             context,
             stream,
+            aside,
+            event,
             programs: Mutex::default(),
             staging: Mutex::new(Staging::default()),
             graphs: Mutex::default(),
@@ -240,6 +249,37 @@ impl Gpu {
         })
     }
 
+    /// The same while the stream records, so that what is aside is beside the others in the graph.
+    fn record_all(&self, batch: &Batch) -> Result<()> {
+        let (stream, aside) = (self.current(), self.aside.cu_stream());
+        let wait = |who, whom| {
+            let flags = CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+            // SAFETY: streams and event are live.
+            unsafe { result::event::record(self.event, whom) }
+                .and_then(|()| unsafe { result::stream::wait_event(who, self.event, flags) })
+                .map_err(|error| self.failed(error))
+        };
+        // Whether the last launch was aside, and whether any is that has not been waited for.
+        let (mut last, mut open) = (false, false);
+        for ((launch, arguments, block), lane) in batch.calls().zip(batch.lanes()) {
+            if lane == Lane::Aside && !last {
+                wait(aside, stream)?;
+                open = true;
+            }
+            if lane == Lane::Joined && open {
+                wait(stream, aside)?;
+                open = false;
+            }
+            last = lane == Lane::Aside;
+            let to = if last { aside } else { stream };
+            self.launch_on(to, launch, arguments, block)?;
+        }
+        if open {
+            wait(stream, aside)?;
+        }
+        Ok(())
+    }
+
     /// A graph of launches; an error is none of theirs.
     fn record(&self, batch: &Batch) -> Result<CUgraphExec> {
         let stream = self.stream.cu_stream();
@@ -251,7 +291,7 @@ impl Gpu {
                 CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
             )
             .map_err(failed)?;
-            let launched = self.launch_all(batch);
+            let launched = self.record_all(batch);
             let graph = result::stream::end_capture(stream).map_err(failed)?;
             let ready = launched.and_then(|()| {
                 result::graph::instantiate(graph, CUgraphInstantiate_flags(0)).map_err(failed)
@@ -482,7 +522,11 @@ impl Device for Gpu {
             .map_err(|error| self.failed(error))?;
         self.bind()?;
         let stream = stream as CUstream;
-        *locked(&self.visit) = Some(Visit { stream, context });
+        *locked(&self.visit) = Some(Visit {
+            stream,
+            context,
+            records: false,
+        });
         let refused = |error| {
             self.leave();
             Error::invalid(format!(
@@ -511,7 +555,11 @@ impl Device for Gpu {
         unsafe { sys::cuStreamIsCapturing(stream, &raw mut status) }
             .result()
             .map_err(refused)?;
-        Ok(status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE)
+        let records = status != CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+        if let Some(visit) = &mut *locked(&self.visit) {
+            visit.records = records;
+        }
+        Ok(records)
     }
 
     fn leave(&self) {
@@ -573,8 +621,11 @@ impl Device for Gpu {
     fn run(&self, batch: &Batch) -> Result<()> {
         self.bind()?;
         // A host's own stream may be recording.
-        if locked(&self.visit).is_some() {
-            return self.launch_all(batch);
+        let records = locked(&self.visit).as_ref().map(|visit| visit.records);
+        match records {
+            Some(true) => return self.record_all(batch),
+            Some(false) => return self.launch_all(batch),
+            None => {}
         }
         let mut graphs = locked(&self.graphs);
         if let Some(seen) = graphs.iter_mut().find(|seen| seen.batch == *batch) {
@@ -616,6 +667,8 @@ impl Drop for Gpu {
             return;
         }
         let _ = self.stream.synchronize();
+        // SAFETY: live, and used no more.
+        let _ = unsafe { result::event::destroy(self.event) };
         for recorded in locked(&self.graphs).drain(..) {
             recorded.discard();
         }

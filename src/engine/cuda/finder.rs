@@ -31,6 +31,8 @@ pub(super) struct Problem {
     pub periodic: bool,
     pub cutoff: f64,
     pub skin: f64,
+    /// Whether a step looks at all pairs of a structure: then there is no list.
+    pub listless: bool,
 }
 
 /// A list on the device.
@@ -239,16 +241,19 @@ impl Finder {
         }
     }
 
-    /// Adds the launches that see to the list.
+    /// Adds the launches that see to the list; without one, that which looks at positions.
     pub fn watch(&self, arrays: &Arrays, batch: &mut Batch) {
         batch.with(&words_of(arrays));
         let atoms = arrays.atoms;
         let most = atoms.max(arrays.structure_count).max(arrays.excluded_count);
         let rows = atoms.div_ceil(THREADS / 32);
-        let elements = most.div_ceil(THREADS);
+        let elements = most.max(1).div_ceil(THREADS);
         let parts = parts(atoms as usize) as u32;
         let mut add = |kernel, grid, number| batch.add(self.launch(kernel, grid), number);
         add(Kernel::Watch, (elements, 1), 0);
+        if arrays.host.listless != 0 {
+            return;
+        }
         if arrays.direct == 0 {
             let both = 1 + u32::from(arrays.excluded_count > 0);
             add(Kernel::Bounds, (arrays.structure_count, 1), 0);

@@ -168,6 +168,8 @@ pub(super) struct Host {
     pub not_a_number: f64,
     pub known_count: u32,
     pub terms: u32,
+    pub slices: u32,
+    pub listless: u32,
 }
 
 // SAFETY: numbers of 64 bits, and even numbers of those of 32 after them: nothing is between them.

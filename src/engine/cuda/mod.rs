@@ -28,7 +28,7 @@ mod weights;
 use std::sync::Arc;
 
 pub use compiler::compile;
-pub use device::{Batch, Device, Facts, Kernel, KernelFacts, Launch, Limits};
+pub use device::{Batch, Device, Facts, Kernel, KernelFacts, Lane, Launch, Limits};
 pub use driver::Gpu;
 pub use finder::neighbor_program;
 pub use mover::motion_program;

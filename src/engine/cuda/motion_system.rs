@@ -10,6 +10,7 @@ pub(super) struct MotionSystem {
     pub velocities: u64,
     pub forces: u64,
     pub new_forces: u64,
+    pub term_forces: u64,
     pub response: u64,
     pub structure: u64,
     pub structures: u64,
@@ -17,6 +18,7 @@ pub(super) struct MotionSystem {
     pub streams: u64,
     pub frozen: u64,
     pub atom_energies: u64,
+    pub term_energies: u64,
     pub coincident: u64,
     pub clock: u64,
     pub status: u64,
@@ -27,6 +29,8 @@ pub(super) struct MotionSystem {
     pub seed: [u32; 2],
     pub atoms: u32,
     pub langevin: u32,
+    pub slices: u32,
+    pub unused: u32,
 }
 
 // SAFETY: numbers of 64 bits, then an even number of those of 32.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::device::{Array, Batch, Device, Kernel, Launch, Plain, words_of};
+use super::device::{Array, Batch, Device, Kernel, Lane, Launch, Plain, words_of};
 use super::list_system::Status;
 use super::motion_system::MotionSystem;
 use super::unlisted::Verdict;
@@ -13,6 +13,8 @@ use crate::{Error, Result};
 
 /// Threads of a block.
 const THREADS: u32 = 128;
+/// Steps that are started together: between one start and the next there is a pause.
+const AT_ONCE: u64 = 8;
 const FORCES: Wanted = Wanted {
     forces: true,
     virials: false,
@@ -71,7 +73,7 @@ impl<T: Plain + PartialEq> Kept<T> {
 
 impl Mover {
     fn new(device: &Arc<dyn Device>) -> Result<Self> {
-        let kernels = [Kernel::Leap, Kernel::Kick];
+        let kernels = [Kernel::Leap, Kernel::Kick, Kernel::Hop];
         Ok(Self {
             program: device.load(&motion_program(), &kernels.map(|kernel| (kernel, 0)))?,
             velocities: Array::new(device),
@@ -91,7 +93,7 @@ impl Mover {
         Ok(MotionSystem {
             velocities: self.velocities.set(motion.velocities)?,
             forces: self.forces.set(motion.forces)?,
-            clock: self.clock.set(&[motion.step])?,
+            clock: self.clock.set(&[motion.step, 0])?,
             response: self.response.set(motion.response)?,
             thermal: self.thermal.set(motion.thermal)?,
             streams: self.streams.set(motion.streams)?,
@@ -107,19 +109,34 @@ impl Mover {
         })
     }
 
-    fn launch(&self, kernel: Kernel, elements: u32) -> Launch {
-        Launch {
+    /// Adds a kernel that needs all that was launched before it.
+    fn add(&self, kernel: Kernel, system: &MotionSystem, batch: &mut Batch) {
+        let launch = Launch {
             program: self.program,
             kernel,
-            grid: (elements.div_ceil(THREADS), 1),
+            grid: (system.atoms.div_ceil(THREADS), 1),
             threads: THREADS,
             shared: 0,
-        }
+        };
+        batch.with(&words_of(system));
+        batch.add_in(Lane::Joined, launch, 0);
     }
 }
 
+/// The launches of steps that follow one another.
+struct Steps {
+    /// What the first begins with.
+    first: Batch,
+    /// From the forces of one step to where those of the next are needed.
+    each: Batch,
+    /// The forces of the last and its end.
+    last: Batch,
+    /// The place of energies among the results.
+    energies: usize,
+}
+
 impl<T: CudaReal> CudaEngine<T> {
-    /// Makes steps, one batch each, without looking at anything before the last; returns how many lists were found.
+    /// Makes steps, at least one, without looking at anything before the last; returns how many lists were found.
     pub(super) fn advance_in(
         &mut self,
         start: &Unlisted,
@@ -134,12 +151,20 @@ impl<T: CudaReal> CudaEngine<T> {
         let mut found = 0;
         loop {
             // From the beginning, also where a list had no room.
-            let (last, energies) = self.whole_step(start, motion)?;
-            // Nobody asks for energies of structures in between.
-            let mut others = last.clone();
-            others.retain(|kernel| ![Kernel::Total, Kernel::Tally].contains(&kernel));
-            for _ in 1..steps {
-                self.device.run(&others)?;
+            let Steps {
+                first,
+                each,
+                last,
+                energies,
+            } = self.steps(start, motion)?;
+            self.device.run(&first)?;
+            let mut several = Batch::default();
+            (0..AT_ONCE).for_each(|_| several.append(each.clone()));
+            for _ in 0..(steps - 1) / AT_ONCE {
+                self.device.run(&several)?;
+            }
+            for _ in 0..(steps - 1) % AT_ONCE {
+                self.device.run(&each)?;
             }
             self.device.run(&last)?;
             let status = self.fetch_moved(start, energies, moved)?;
@@ -155,37 +180,53 @@ impl<T: CudaReal> CudaEngine<T> {
         }
     }
 
-    /// Brings everything to the device; returns the launches of a step, and the place of energies among the results.
-    fn whole_step(&mut self, start: &Unlisted, motion: &Motion) -> Result<(Batch, usize)> {
-        let cutoff = self.cutoff()?;
+    /// Brings everything to the device; returns the launches that steps are made of.
+    fn steps(&mut self, start: &Unlisted, motion: &Motion) -> Result<Steps> {
+        let (cutoff, few) = (self.cutoff()?, self.few(start.positions.len()));
         let types = self.work.types.address();
         let own = self.unlisting()?;
         own.ready = None;
-        let (problem, arrays) = own.bring(start, cutoff)?;
+        let (problem, arrays) = own.bring(start, cutoff, few)?;
         let (mut run, arrays) = self.prepare(problem, arrays, types, FORCES)?;
-        self.step(&mut run, FORCES, None)?;
-        if let Some(chosen) = &start.terms {
-            self.add_chosen(&mut run, &arrays, chosen)?;
+        if problem.listless {
+            // Whatever moves atoms looks at their positions.
+            run.batch.retain(|kernel| kernel != Kernel::Watch);
         }
+        self.step(&mut run, FORCES, None)?;
+        let slices = run.leave_slices();
+        let (terms, [mut forces, tally]) = match &start.terms {
+            Some(chosen) => self.chosen_apart(&run, &arrays, chosen)?,
+            None => <_>::default(),
+        };
+        forces.append(run.batch);
+        forces.append(tally);
         let mover = mover(&mut self.mover)?;
         let system = MotionSystem {
             positions: arrays.positions,
             structure: arrays.structure,
             structures: arrays.structures,
             new_forces: run.system.forces,
+            term_forces: terms.forces,
             atom_energies: run.system.atom_energies,
+            term_energies: terms.atom_energies,
             coincident: run.system.coincident,
             status: arrays.status,
+            slices,
             ..mover.bring(motion)?
         };
-        let mut batch = Batch::default();
-        batch.with(&words_of(&system));
-        batch.add(mover.launch(Kernel::Leap, system.atoms), 0);
-        batch.append(run.batch);
-        batch.with(&words_of(&system));
-        batch.add(mover.launch(Kernel::Kick, system.atoms), 0);
+        let (mut first, mut each, mut last) = (Batch::default(), forces.clone(), forces);
+        // Nobody asks for energies of structures in between.
+        each.retain(|kernel| ![Kernel::Total, Kernel::Tally].contains(&kernel));
+        mover.add(Kernel::Leap, &system, &mut first);
+        mover.add(Kernel::Hop, &system, &mut each);
+        mover.add(Kernel::Kick, &system, &mut last);
         let energies = (run.system.energies - run.system.coincident) as usize / size_of::<f64>();
-        Ok((batch, energies))
+        Ok(Steps {
+            first,
+            each,
+            last,
+            energies,
+        })
     }
 
     /// Brings back where replicas are, and how the list is.

@@ -1,6 +1,6 @@
 //! The way through the network and back, launch by launch.
 
-use super::device::{Batch, Kernel, Launch, words_of};
+use super::device::{Batch, Kernel, Lane, Launch, words_of};
 use super::system::System;
 use super::tuning::{Regime, Tuning};
 use super::{CudaEngine, CudaReal, Program};
@@ -46,6 +46,9 @@ impl<T: CudaReal> CudaEngine<T> {
     ) -> Result<()> {
         let (inputs, shape) = self.inputs(graph, exchange.is_some())?;
         let mut run = self.run(&inputs, shape, wanted)?;
+        // No two atoms at one point.
+        let nothing = size_of::<u64>();
+        self.device.fill(run.system.coincident, 0xff, nothing)?;
         self.step(&mut run, wanted, exchange)?;
         self.device.run(&run.batch)?;
         self.fetch(shape, &run.system, wanted, results)
@@ -71,20 +74,14 @@ impl<T: CudaReal> CudaEngine<T> {
         wanted: Wanted,
         mut exchange: Option<&mut dyn Exchange>,
     ) -> Result<()> {
-        let Shape {
-            rows,
-            owned,
-            structures,
-            ..
-        } = run.shape;
+        let Shape { rows, owned, .. } = run.shape;
         let blocks = network_of(&self.model)?.description.blocks;
         run.batch.with(&words_of(&run.system));
-        let starting = rows * run.program.tuning.start_columns();
-        run.elements(Kernel::Start, starting.max(1));
         if run.program.tuning.ranks {
             let size = (Tuning::RANK_THREADS, Tuning::RANK_SHARED);
             run.launch(Kernel::Rank, (rows as u32, 1), size, 0);
         } else {
+            run.elements(Kernel::Start, rows * run.program.tuning.start_columns());
             run.rows(Kernel::Geometry, rows, 0);
         }
         for block in 0..blocks {
@@ -96,20 +93,20 @@ impl<T: CudaReal> CudaEngine<T> {
             }
         }
         run.dense(Kernel::Readout, usize::from(wanted.gradients()));
+        let virials = run.system.virials != 0;
+        if !virials {
+            run.total(Lane::Aside);
+        }
         if wanted.gradients() {
-            let virials = run.system.virials != 0;
             self.backward(run, (blocks, virials), exchange)?;
             if run.program.tuning.force_slices() > 1 {
                 let width = if virials { 6 } else { 3 };
                 run.elements(Kernel::Collect, rows * width);
             }
         }
-        run.launch(
-            Kernel::Total,
-            (structures as u32, 1),
-            (Tuning::TOTAL_THREADS, 0),
-            structures,
-        );
+        if virials {
+            run.total(Lane::Main);
+        }
         Ok(())
     }
 
@@ -401,6 +398,25 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Leaves slices of forces as they are: how many whoever takes them is to add up.
+    pub fn leave_slices(&mut self) -> u32 {
+        self.batch.retain(|kernel| kernel != Kernel::Collect);
+        self.program.tuning.force_slices() as u32
+    }
+
+    /// Sums over structures.
+    fn total(&mut self, lane: Lane) {
+        let structures = self.shape.structures as u32;
+        let launch = Launch {
+            program: self.program.number,
+            kernel: Kernel::Total,
+            grid: (structures, 1),
+            threads: Tuning::TOTAL_THREADS as u32,
+            shared: 0,
+        };
+        self.batch.add_in(lane, launch, structures);
+    }
+
     /// A warp, or a few lanes, or several of them, a row and slice.
     fn rows(&mut self, kernel: Kernel, rows: usize, block: usize) {
         let tuning = &self.program.tuning;

@@ -204,6 +204,7 @@ pub(super) fn source(
     files!(
         "mma.cuh",
         "dense.cuh",
+        "start.cu",
         "geometry.cu",
         "ranks.cu",
         "rows.cuh"

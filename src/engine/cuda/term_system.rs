@@ -63,6 +63,8 @@ pub(super) struct TermSystem {
     pub structure_count: u32,
     pub priors: u32,
     pub topologies: u32,
+    pub apart: u32,
+    pub unused: u32,
 }
 
 // SAFETY: numbers of 64 bits, then an even number of those of 32.

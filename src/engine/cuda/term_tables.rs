@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::device::{Array, Batch, Device, Kernel, Launch, words_of};
+use super::device::{Array, Batch, Device, Kernel, Lane, Launch, words_of};
 use super::term_system::{Entry, Form, LATTICE, TermSystem};
 use crate::engine::{TermRows, Terms};
 use crate::model::PriorKind;
@@ -74,6 +74,8 @@ pub(super) struct TermTables {
     shares: Array,
     own_virials: Array,
     by_term: Array,
+    /// Energies of atoms and forces of the terms alone.
+    apart: [Array; 2],
 }
 
 /// What of a step the terms are about.
@@ -108,6 +110,7 @@ impl TermTables {
             shares: array(),
             own_virials: array(),
             by_term: array(),
+            apart: [array(), array()],
         })
     }
 
@@ -217,13 +220,44 @@ impl TermTables {
     /// Adds the launches that add the terms.
     pub fn add(&self, system: &TermSystem, batch: &mut Batch) {
         batch.with(&words_of(system));
+        self.add_terms(system, Lane::Main, batch);
+        self.add_tally(system, batch);
+    }
+
+    /// The system with energies of atoms and forces in arrays of their own, so that nothing waits for the network's.
+    pub fn apart(&mut self, system: TermSystem) -> Result<TermSystem> {
+        let [energies, forces] = &mut self.apart;
+        Ok(TermSystem {
+            atom_energies: energies.reserve::<f64>(system.atoms as usize)?,
+            forces: forces.reserve::<[f64; 3]>(system.atoms as usize)?,
+            apart: 1,
+            ..system
+        })
+    }
+
+    /// The launches for terms that are apart, in two parts: what depends on positions alone, and what needs the network's energies.
+    pub fn add_apart(&self, system: &TermSystem) -> [Batch; 2] {
+        let mut batches = [Batch::default(), Batch::default()];
+        for batch in &mut batches {
+            batch.with(&words_of(system));
+        }
+        self.add_terms(system, Lane::Aside, &mut batches[0]);
+        self.add_tally(system, &mut batches[1]);
+        batches
+    }
+
+    fn add_terms(&self, system: &TermSystem, lane: Lane, batch: &mut Batch) {
         if system.cells != 0 {
             let blocks = system.structure_count.div_ceil(THREADS);
-            batch.add(self.launch(Kernel::Reduce, blocks), 0);
+            batch.add_in(lane, self.launch(Kernel::Reduce, blocks), 0);
         }
         let blocks = system.atoms.div_ceil(32 / LANES);
-        batch.add(self.launch(Kernel::Terms, blocks), 0);
-        batch.add(self.launch(Kernel::Tally, system.structure_count), 0);
+        batch.add_in(lane, self.launch(Kernel::Terms, blocks), 0);
+    }
+
+    fn add_tally(&self, system: &TermSystem, batch: &mut Batch) {
+        let launch = self.launch(Kernel::Tally, system.structure_count);
+        batch.add_in(Lane::Joined, launch, 0);
     }
 
     /// What it takes to bring the energies of network and priors to the host.

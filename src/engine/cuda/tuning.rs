@@ -76,7 +76,8 @@ impl Tuning {
     pub(super) const TOTAL_THREADS: usize = 256;
     /// A block takes a row of the list; each thread has two candidates, a number for each in shared memory.
     pub(super) const RANK_THREADS: usize = 256;
-    pub(super) const RANK_SHARED: usize = 2 * Self::RANK_THREADS * size_of::<u32>();
+    pub(super) const RANK_SHARED: usize = Self::RANK_CANDIDATES * size_of::<u32>();
+    pub(super) const RANK_CANDIDATES: usize = 2 * Self::RANK_THREADS;
 
     /// For networks of these widths.
     pub(super) fn new(

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::device::{Array, Batch, Device, Facts, Kernel, words_of};
+use super::device::{Array, Batch, Device, Facts, Kernel, Lane, words_of};
 use super::finder::{Finder, Problem};
 use super::list_system::{Arrays, Host, Status, TermFault, Trouble};
 use super::passes::{Inputs, Run, Shape};
 use super::term_system::TermSystem;
 use super::term_tables::{Place, TermTables};
+use super::tuning::{Regime, Tuning};
 use super::{CudaEngine, CudaReal};
 use crate::engine::{
     Chosen, Motion, Moved, OnDevice, Resident, ResidentResults, Results, Terms, Unlisted, Wanted,
@@ -17,6 +18,8 @@ use crate::{Error, Result};
 
 /// Atoms of one call: their numbers must fit in half of what the device reports with.
 const MOST_ATOMS: usize = 1 << 28;
+/// Atoms in a host's structures of unknown sizes that no list is kept for, since each might have all others as neighbours.
+const MOST_UNKNOWN: usize = 1024;
 
 /// What is kept on the device beside the engine's arrays.
 pub(super) struct Unlisting {
@@ -27,10 +30,12 @@ pub(super) struct Unlisting {
     structure: Array,
     periodic: Array,
     excluded: Array,
+    places: Places,
     /// The same of a host's arrays, and rows of the embedding: apart, since a graph of the host's may write them at any time.
     resident_structures: Array,
     resident_structure: Array,
     resident_types: Array,
+    resident_places: Places,
     /// Type of each row of the embedding.
     known: Array,
     known_count: usize,
@@ -54,9 +59,11 @@ impl Unlisting {
             structure: array(),
             periodic: array(),
             excluded: array(),
+            places: Places::new(device),
             resident_structures: array(),
             resident_structure: array(),
             resident_types: array(),
+            resident_places: Places::new(device),
             known: array(),
             known_count: known.len(),
             offsets: Vec::new(),
@@ -67,8 +74,15 @@ impl Unlisting {
         Ok(own)
     }
 
-    /// Brings structures to the device; returns what there is to find, and where.
-    pub fn bring(&mut self, given: &Unlisted, cutoff: f64) -> Result<(Problem, Arrays)> {
+    /// Brings structures to the device; returns what there is to find, and where. Whether rows are few decides if a list is kept.
+    pub fn bring(&mut self, given: &Unlisted, cutoff: f64, few: bool) -> Result<(Problem, Arrays)> {
+        let sizes = || {
+            given
+                .structures
+                .windows(2)
+                .map(|bounds| bounds[1] - bounds[0])
+        };
+        let plain = given.cells.is_none() && given.excluded.is_empty();
         let problem = Problem {
             atoms: given.positions.len(),
             structures: given.structures.len() - 1,
@@ -77,6 +91,7 @@ impl Unlisting {
             periodic: given.cells.is_some(),
             cutoff,
             skin: given.skin,
+            listless: few && plain && sizes().all(|size| size <= Tuning::RANK_CANDIDATES),
         };
         check_size(problem.atoms)?;
         if self.offsets != given.structures {
@@ -88,6 +103,10 @@ impl Unlisting {
             }
             self.structures.set(&starts)?;
             self.structure.set(&structure)?;
+            if few {
+                let rows = sizes().flat_map(|size| std::iter::repeat_n(size, size));
+                self.places.set(rows.map(|size| size - 1))?;
+            }
             self.offsets.extend_from_slice(given.structures);
         }
         let (cells, periodic) = match given.cells {
@@ -129,6 +148,38 @@ impl Unlisting {
             Trouble::Term(fault) => Ok(Verdict::Term(fault)),
             Trouble::Unmatched(structure) => Ok(Verdict::Unmatched(structure)),
         }
+    }
+}
+
+/// Where the pairs of every row have room if there is no list.
+struct Places {
+    array: Array,
+    rows: usize,
+    pairs: usize,
+}
+
+impl Places {
+    fn new(device: &Arc<dyn Device>) -> Self {
+        Self {
+            array: Array::new(device),
+            rows: 0,
+            pairs: 0,
+        }
+    }
+
+    /// For rows of at most so many pairs each.
+    fn set(&mut self, rows: impl Iterator<Item = usize>) -> Result<()> {
+        self.rows = 0;
+        let mut end = 0;
+        let starts: Vec<u64> = rows
+            .map(|most| {
+                end += most;
+                (end - most) as u64
+            })
+            .collect();
+        self.array.set(&starts)?;
+        (self.rows, self.pairs) = (starts.len(), end);
+        Ok(())
     }
 }
 
@@ -180,7 +231,7 @@ impl DeviceLists {
     /// # Errors
     /// As [`OnDevice::compute_unlisted`].
     pub fn find(&mut self, given: &Unlisted, cutoff: f64) -> Result<DeviceList> {
-        let (problem, brought) = self.own.bring(given, cutoff)?;
+        let (problem, brought) = self.own.bring(given, cutoff, false)?;
         loop {
             let mut arrays = self.own.finder.place(problem, brought)?;
             arrays.found = self.found.reserve::<[u32; 4]>(self.own.finder.room())?;
@@ -214,6 +265,11 @@ impl<T: CudaReal> CudaEngine<T> {
             .ok_or_else(|| Error::Internal("no neighbour lists".into()))
     }
 
+    /// Whether so many rows are few.
+    pub(super) fn few(&self, rows: usize) -> bool {
+        Regime::of(rows, self.limits) == Regime::Few
+    }
+
     pub(super) fn cutoff(&self) -> Result<f64> {
         Ok(network_of(&self.model)?.description.cutoff)
     }
@@ -244,27 +300,41 @@ impl<T: CudaReal> CudaEngine<T> {
     ) -> Result<(Run, Arrays)> {
         let own = self.unlisting()?;
         let mut arrays = own.finder.place(problem, arrays)?;
-        let shape = Shape {
+        let resident = arrays.host.types != 0;
+        let mut shape = Shape {
             rows: problem.atoms,
             owned: problem.atoms,
             structures: problem.structures,
             pairs: own.finder.room(),
         };
-        let inputs = Inputs {
+        let mut inputs = Inputs {
             types,
             ..own.finder.list(&arrays)
         };
+        if problem.listless {
+            let places = if resident {
+                &own.resident_places
+            } else {
+                &own.places
+            };
+            shape.pairs = places.pairs;
+            (inputs.starts, inputs.candidates) = (places.array.address(), 0);
+            arrays.host.listless = 1;
+        }
         let mut run = self.run(&inputs, shape, wanted)?;
         // Pairs are in order before the step needs this for what it finds of their geometry.
         arrays.found = run.system.edges;
-        if arrays.host.offsets != 0 || arrays.host.types != 0 {
+        arrays.host.coincident = run.system.coincident;
+        if resident {
             let finder = &self.unlisting()?.finder;
             run.batch.with(&words_of(&arrays));
             let most = problem.atoms.max(problem.structures + 1);
             let launch = finder.launch(Kernel::Admit, (Finder::blocks(most), 1));
             run.batch.add(launch, 0);
         }
-        self.unlisting()?.finder.watch(&arrays, &mut run.batch);
+        if !(resident && problem.listless) {
+            self.unlisting()?.finder.watch(&arrays, &mut run.batch);
+        }
         Ok((run, arrays))
     }
 
@@ -300,6 +370,9 @@ impl<T: CudaReal> CudaEngine<T> {
             return Err(Error::invalid("periodic directions without a cell"));
         }
         check_size(given.atoms)?;
+        let plain = given.cells == 0 && given.excluded_pairs == 0;
+        let small = given.atoms <= MOST_UNKNOWN
+            && given.atoms <= Tuning::RANK_CANDIDATES * given.structures;
         let problem = Problem {
             atoms: given.atoms,
             structures: given.structures,
@@ -308,6 +381,7 @@ impl<T: CudaReal> CudaEngine<T> {
             periodic: given.periodic != 0,
             cutoff: self.cutoff()?,
             skin: given.skin,
+            listless: plain && small && self.few(given.atoms),
         };
         let wanted = Wanted {
             forces: to.forces != 0,
@@ -366,8 +440,12 @@ impl<T: CudaReal> CudaEngine<T> {
         };
         (arrays.structures, arrays.structure) =
             (arrays.host.own_structures, arrays.host.own_structure);
+        if problem.listless && own.resident_places.rows != problem.atoms {
+            let rows = std::iter::repeat_n(problem.atoms, problem.atoms);
+            own.resident_places.set(rows)?;
+        }
         let types = arrays.host.own_types;
-        let first = !own.finder.is_for(&problem);
+        let first = !problem.listless && !own.finder.is_for(&problem);
         let (mut run, mut arrays) = self.prepare(problem, arrays, types, wanted)?;
         if first {
             // The list alone, to see how much room it needs.
@@ -382,6 +460,9 @@ impl<T: CudaReal> CudaEngine<T> {
             }
         }
         self.step(&mut run, wanted, None)?;
+        if terms.is_none() && run.system.virials == 0 {
+            arrays.host.slices = run.leave_slices();
+        }
         let (mut by_term, mut width) = (run.system.energies, 1);
         if let Some(terms) = terms {
             let own = self.tables(terms)?;
@@ -405,7 +486,6 @@ impl<T: CudaReal> CudaEngine<T> {
             forces: run.system.forces,
             structure_virials: run.system.structure_virials,
             virials: run.system.virials,
-            coincident: run.system.coincident,
             ..arrays.host
         };
         run.batch.with(&words_of(&arrays));
@@ -414,7 +494,7 @@ impl<T: CudaReal> CudaEngine<T> {
         let launch = own
             .finder
             .launch(Kernel::Deliver, (Finder::blocks(most), 1));
-        run.batch.add(launch, 0);
+        run.batch.add_in(Lane::Joined, launch, 0);
         own.ready = Some((problem, wanted));
         self.device.run(&run.batch)
     }
@@ -429,12 +509,12 @@ impl<T: CudaReal> OnDevice for CudaEngine<T> {
     ) -> Result<bool> {
         let atoms = given.positions.len();
         results.size(atoms, atoms, given.structures.len() - 1, wanted);
-        let cutoff = self.cutoff()?;
+        let (cutoff, few) = (self.cutoff()?, self.few(atoms));
         self.work.set_types(given.types)?;
         let types = self.work.types.address();
         let own = self.unlisting()?;
         own.ready = None;
-        let (problem, arrays) = own.bring(given, cutoff)?;
+        let (problem, arrays) = own.bring(given, cutoff, few)?;
         loop {
             let (mut run, arrays) = self.prepare(problem, arrays, types, wanted)?;
             self.step(&mut run, wanted, None)?;
@@ -562,16 +642,25 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 
     /// Adds the launches for terms that the host has chosen.
-    pub(super) fn add_chosen(
-        &mut self,
-        run: &mut Run,
-        arrays: &Arrays,
-        chosen: &Chosen,
-    ) -> Result<()> {
+    fn add_chosen(&mut self, run: &mut Run, arrays: &Arrays, chosen: &Chosen) -> Result<()> {
         self.tables(chosen.terms)?.choose(chosen.topologies)?;
         let system = self.term_system(run, arrays)?;
         self.tables(chosen.terms)?.add(&system, &mut run.batch);
         Ok(())
+    }
+
+    /// Arrays and launches for terms that the host has chosen, apart from the network's.
+    pub(super) fn chosen_apart(
+        &mut self,
+        run: &Run,
+        arrays: &Arrays,
+        chosen: &Chosen,
+    ) -> Result<(TermSystem, [Batch; 2])> {
+        self.tables(chosen.terms)?.choose(chosen.topologies)?;
+        let system = self.term_system(run, arrays)?;
+        let own = self.tables(chosen.terms)?;
+        let system = own.apart(system)?;
+        Ok((system, own.add_apart(&system)))
     }
 
     /// The arrays of terms for a step whose launches are there.
