@@ -140,7 +140,7 @@ def measure_gpu(system: systems.System, options: argparse.Namespace) -> Turns:
     for potential in potentials:
         potential.check()
     made = whole.step - before
-    print(f"\n{made} steps, a list every {made / max(1, whole.potential.list_builds - builds):.0f}")
+    print(f"\n{made} steps, {whole.potential.list_builds - builds} lists")
     return checked(system, [whole], result)
 
 
