@@ -100,14 +100,21 @@ KERNEL(deliver, SEARCH_THREADS, 1)
         }
     }
     if (at < s.atoms) {
-        check(s, s.atom_energies[at], at);
+        double energy = s.atom_energies[at];
+        if (s.term_energies != nullptr) {
+            energy += s.term_energies[at];
+        }
+        check(s, energy, at);
         if (s.to_atom_energies != nullptr) {
-            s.to_atom_energies[at] = sound ? s.atom_energies[at] : s.not_a_number;
+            s.to_atom_energies[at] = sound ? energy : s.not_a_number;
         }
         if (s.to_forces != nullptr) {
 #pragma unroll
             for (int axis = 0; axis < 3; ++axis) {
-                const double force = sum_of(s.forces + 3 * at + axis, 3ull * s.atoms, s.slices);
+                double force = sum_of(s.forces + 3 * at + axis, 3ull * s.atoms, s.slices);
+                if (s.term_forces != nullptr) {
+                    force += s.term_forces[3 * at + axis];
+                }
                 check(s, force, at);
                 s.to_forces[3 * at + axis] = sound ? force : s.not_a_number;
             }

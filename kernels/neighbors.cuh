@@ -86,6 +86,9 @@ struct System {
     unsigned long long* coincident;
     /// Energies of network and priors, `terms` a structure.
     const double* by_term;
+    /// Of the terms alone, where they are still to be added; else null.
+    const double* term_energies;
+    const double* term_forces;
     /// Where the host wants them; null for what it does not want.
     double* to_energies;
     double* to_atom_energies;

@@ -159,6 +159,8 @@ pub(super) struct Host {
     pub virials: u64,
     pub coincident: u64,
     pub by_term: u64,
+    pub term_energies: u64,
+    pub term_forces: u64,
     pub to_energies: u64,
     pub to_atom_energies: u64,
     pub to_forces: u64,

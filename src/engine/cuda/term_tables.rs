@@ -211,53 +211,49 @@ impl TermTables {
         })
     }
 
-    /// Adds the launch that chooses topologies by types.
-    pub fn find(&self, system: &TermSystem, batch: &mut Batch) {
-        batch.with(&words_of(system));
-        batch.add(self.launch(Kernel::Choose, system.structure_count), 0);
-    }
-
-    /// Adds the launches that add the terms.
-    pub fn add(&self, system: &TermSystem, batch: &mut Batch) {
-        batch.with(&words_of(system));
-        self.add_terms(system, Lane::Main, batch);
-        self.add_tally(system, batch);
-    }
-
     /// The system with energies of atoms and forces in arrays of their own, so that nothing waits for the network's.
     pub fn apart(&mut self, system: TermSystem) -> Result<TermSystem> {
         let [energies, forces] = &mut self.apart;
         Ok(TermSystem {
             atom_energies: energies.reserve::<f64>(system.atoms as usize)?,
-            forces: forces.reserve::<[f64; 3]>(system.atoms as usize)?,
+            forces: if system.forces == 0 {
+                0
+            } else {
+                forces.reserve::<[f64; 3]>(system.atoms as usize)?
+            },
             apart: 1,
             ..system
         })
     }
 
-    /// The launches for terms that are apart, in two parts: what depends on positions alone, and what needs the network's energies.
-    pub fn add_apart(&self, system: &TermSystem) -> [Batch; 2] {
-        let mut batches = [Batch::default(), Batch::default()];
-        for batch in &mut batches {
-            batch.with(&words_of(system));
-        }
-        self.add_terms(system, Lane::Aside, &mut batches[0]);
-        self.add_tally(system, &mut batches[1]);
-        batches
+    /// Adds the launch that chooses topologies by types, before those of [`TermTables::add`].
+    pub fn find(&self, system: &TermSystem, batch: &mut Batch) {
+        batch.with(&words_of(system));
+        let launch = self.launch(Kernel::Choose, system.structure_count);
+        batch.add_in(Self::lane(system), launch, 0);
     }
 
-    fn add_terms(&self, system: &TermSystem, lane: Lane, batch: &mut Batch) {
+    /// Adds the launches of terms in two parts: what needs nothing of the network if the terms are apart, and what needs its energies.
+    pub fn add(&self, system: &TermSystem, [terms, sums]: &mut [Batch; 2]) {
+        let lane = Self::lane(system);
+        terms.with(&words_of(system));
         if system.cells != 0 {
             let blocks = system.structure_count.div_ceil(THREADS);
-            batch.add_in(lane, self.launch(Kernel::Reduce, blocks), 0);
+            terms.add_in(lane, self.launch(Kernel::Reduce, blocks), 0);
         }
         let blocks = system.atoms.div_ceil(32 / LANES);
-        batch.add_in(lane, self.launch(Kernel::Terms, blocks), 0);
+        terms.add_in(lane, self.launch(Kernel::Terms, blocks), 0);
+        sums.with(&words_of(system));
+        let launch = self.launch(Kernel::Tally, system.structure_count);
+        sums.add_in(Lane::Joined, launch, 0);
     }
 
-    fn add_tally(&self, system: &TermSystem, batch: &mut Batch) {
-        let launch = self.launch(Kernel::Tally, system.structure_count);
-        batch.add_in(Lane::Joined, launch, 0);
+    fn lane(system: &TermSystem) -> Lane {
+        if system.apart != 0 {
+            Lane::Aside
+        } else {
+            Lane::Main
+        }
     }
 
     /// What it takes to bring the energies of network and priors to the host.

@@ -459,28 +459,46 @@ impl<T: CudaReal> CudaEngine<T> {
                 (run, arrays) = self.prepare(problem, arrays, types, wanted)?;
             }
         }
-        self.step(&mut run, wanted, None)?;
-        if terms.is_none() && run.system.virials == 0 {
-            arrays.host.slices = run.leave_slices();
-        }
-        let (mut by_term, mut width) = (run.system.energies, 1);
+        // What leaves forces and energies of atoms in parts; virials of structures need all of them before.
+        let parts = run.system.virials == 0;
+        let mut tally = Batch::default();
+        arrays.host.by_term = run.system.energies;
+        arrays.host.terms = 1;
         if let Some(terms) = terms {
             let own = self.tables(terms)?;
             own.leave_choice(problem.structures)?;
             let system = self.term_system(&run, &arrays)?;
-            let system = TermSystem {
+            let mut system = TermSystem {
                 asked: given.topologies,
                 rows: types,
                 ..system
             };
             let own = self.tables(terms)?;
-            own.find(&system, &mut run.batch);
-            own.add(&system, &mut run.batch);
-            (by_term, width) = (system.by_term, own.width());
+            if parts {
+                system = own.apart(system)?;
+                arrays.host.term_energies = system.atom_energies;
+                arrays.host.term_forces = system.forces;
+            }
+            arrays.host.by_term = system.by_term;
+            arrays.host.terms = own.width() as u32;
+            let mut batches = [Batch::default(), Batch::default()];
+            own.find(&system, &mut batches[0]);
+            own.add(&system, &mut batches);
+            let [forces, rest] = batches;
+            if parts {
+                run.batch.append(forces);
+                tally = rest;
+            } else {
+                tally = forces;
+                tally.append(rest);
+            }
+        }
+        self.step(&mut run, wanted, None)?;
+        run.batch.append(tally);
+        if parts {
+            arrays.host.slices = run.leave_slices();
         }
         arrays.host = Host {
-            by_term,
-            terms: width as u32,
             energies: run.system.energies,
             atom_energies: run.system.atom_energies,
             forces: run.system.forces,
@@ -645,7 +663,11 @@ impl<T: CudaReal> CudaEngine<T> {
     fn add_chosen(&mut self, run: &mut Run, arrays: &Arrays, chosen: &Chosen) -> Result<()> {
         self.tables(chosen.terms)?.choose(chosen.topologies)?;
         let system = self.term_system(run, arrays)?;
-        self.tables(chosen.terms)?.add(&system, &mut run.batch);
+        let mut batches = [Batch::default(), Batch::default()];
+        self.tables(chosen.terms)?.add(&system, &mut batches);
+        batches
+            .into_iter()
+            .for_each(|batch| run.batch.append(batch));
         Ok(())
     }
 
@@ -660,7 +682,9 @@ impl<T: CudaReal> CudaEngine<T> {
         let system = self.term_system(run, arrays)?;
         let own = self.tables(chosen.terms)?;
         let system = own.apart(system)?;
-        Ok((system, own.add_apart(&system)))
+        let mut batches = [Batch::default(), Batch::default()];
+        own.add(&system, &mut batches);
+        Ok((system, batches))
     }
 
     /// The arrays of terms for a step whose launches are there.
