@@ -6,11 +6,17 @@ struct UpdateLayers {
     template <int NUMBER>
     using At = Choose<NUMBER == 0, Matrix<F2out, false>, Choose<NUMBER == 1, Matrix<Mix, false>, Matrix<In2f, false>>>;
 
+    /// The block whose matrix it is. After the last there is none to send anything, and what is brought is not used.
+    template <int NUMBER>
+    __device__ __forceinline__ static int owner(int block)
+    {
+        return NUMBER == 2 && block + 1 < BLOCKS ? block + 1 : block;
+    }
+
     template <int NUMBER>
     __device__ __forceinline__ static const Real* weights(const System& s, int block)
     {
-        // After the last block there is none to send anything, and what is brought is not used.
-        return block_weights(s, NUMBER == 2 && block + 1 < BLOCKS ? block + 1 : block);
+        return block_weights(s, owner<NUMBER>(block));
     }
 };
 
@@ -21,29 +27,27 @@ struct DescendLayers {
     using At = Choose<NUMBER == 0, Matrix<In2f, true>, Choose<NUMBER == 1, Matrix<Mix, true>, Matrix<F2out, true>>>;
 
     template <int NUMBER>
+    __device__ __forceinline__ static int owner(int block)
+    {
+        return NUMBER == 0 ? block : block - 1;
+    }
+
+    template <int NUMBER>
     __device__ __forceinline__ static const Real* weights(const System& s, int block)
     {
-        return block_weights(s, NUMBER == 0 ? block : block - 1);
+        return block_weights(s, owner<NUMBER>(block));
     }
 };
 
-/// A number of a matrix of rows.
-__device__ __forceinline__ Real* at_row(Real* matrix, unsigned row, int stride, int column)
-{
-    return matrix + static_cast<unsigned long long>(row) * stride + column;
-}
-
 /// From messages to the block's update of the features, and to what the next block sends.
-KERNEL(update, DENSE_THREADS, 1)
+KERNEL(update, DENSE_THREADS, DENSE_BLOCKS)
 {
-    using Rows = Chain<UpdateLayers, DENSE_ROWS, BLOCK_WIDTH, 0, BLOCK_SLOTS, BLOCK_SLOT>;
+    using Rows = Chain<UpdateLayers, DENSE_ROWS, BLOCK_WIDTH, 0>;
     Rows rows(s, block);
-    const Real* weights = block_weights(s, block);
     Real* z = s.z + static_cast<unsigned long long>(block) * s.owned * FEATURE_STRIDE;
     rows.template fetch<FILTER_STRIDE, MESSAGE_PARTS>(s.m);
-    rows.template product<0>([&](int row, int column, const Columns& sum) {
-        const Columns b = bias<F2out, DENSE_COLUMNS>(weights, column);
-        const unsigned atom = rows.first + row;
+    rows.template product<0>([&](int row, int column, const Columns& sum, const Columns& b) {
+        const unsigned long long atom = rows.atom(row);
         const Real weight = row < rows.count ? message_weight(s, atom) : Real(0);
         Columns before;
         Columns after;
@@ -56,55 +60,54 @@ KERNEL(update, DENSE_THREADS, 1)
         if (row < rows.count) {
             store(at_row(z, atom, FEATURE_STRIDE, column), before);
         }
-        store(rows.out + row * BLOCK_WIDTH + column, after);
+        return after;
     });
-    rows.template product<1>([&](int row, int column, const Columns& sum) {
-        const Columns b = bias<Mix, DENSE_COLUMNS>(weights, column);
-        if (row < rows.count) {
-            Real* at = at_row(s.x, rows.first + row, FEATURE_STRIDE, column);
-            Columns x = load<DENSE_COLUMNS>(at);
+    const auto features = [&](unsigned long long atom, int column) {
+        return load<DENSE_COLUMNS>(at_row(s.x, atom, FEATURE_STRIDE, column));
+    };
+    rows.template product<1>(features, [&](int row, int column, const Columns& sum, const Columns& b, Columns x) {
 #pragma unroll
-            for (int v = 0; v < DENSE_COLUMNS; ++v) {
-                x.v[v] += sum.v[v] + b.v[v];
-            }
-            store(at, x);
-            store(rows.out + row * BLOCK_WIDTH + column, x);
+        for (int v = 0; v < DENSE_COLUMNS; ++v) {
+            x.v[v] += sum.v[v] + b.v[v];
         }
+        if (row < rows.count) {
+            store(at_row(s.x, rows.atom(row), FEATURE_STRIDE, column), x);
+        }
+        return x;
     });
     if (block + 1 == BLOCKS) {
-        copied<0>();
         return;
     }
     Real* y = s.y + static_cast<unsigned long long>(block + 1) * s.rows * FILTER_STRIDE;
-    rows.template product<2>([&](int row, int column, const Columns& sum) {
+    rows.template last<2>([&](int row, int column, const Columns& sum, const Columns&) {
         if (row < rows.count) {
-            store(at_row(y, rows.first + row, FILTER_STRIDE, column), sum);
+            store(at_row(y, rows.atom(row), FILTER_STRIDE, column), sum);
         }
     });
 }
 
 /// dE/dm of `block` from dE/dx above it, by layers FIRST and the next.
-template <int FIRST, int WIDTH, class Rows>
+template <int FIRST, class Rows>
 __device__ __forceinline__ void message_gradient(const System& s, int block, Rows& rows)
 {
     Real* z = s.z + static_cast<unsigned long long>(block) * s.owned * FEATURE_STRIDE;
-    rows.template product<FIRST>([&](int row, int column, const Columns& sum) {
-        Columns out = {};
-        if (row < rows.count) {
-            const Columns before = load<DENSE_COLUMNS>(at_row(z, rows.first + row, FEATURE_STRIDE, column));
+    const auto inputs = [&](unsigned long long atom, int column) {
+        return load<DENSE_COLUMNS>(at_row(z, atom, FEATURE_STRIDE, column));
+    };
+    rows.template product<FIRST>(inputs, [&](int, int, const Columns& sum, const Columns&, const Columns& before) {
+        Columns out;
 #pragma unroll
-            for (int v = 0; v < DENSE_COLUMNS; ++v) {
-                Real value;
-                Real slope;
-                activation<ACTIVATION>(before.v[v], value, slope);
-                out.v[v] = sum.v[v] * slope;
-            }
+        for (int v = 0; v < DENSE_COLUMNS; ++v) {
+            Real value;
+            Real slope;
+            activation<ACTIVATION>(before.v[v], value, slope);
+            out.v[v] = sum.v[v] * slope;
         }
-        store(rows.out + row * WIDTH + column, out);
+        return out;
     });
-    rows.template product<FIRST + 1>([&](int row, int column, const Columns& sum) {
+    rows.template last<FIRST + 1>([&](int row, int column, const Columns& sum, const Columns&) {
         if (row < rows.count) {
-            const unsigned atom = rows.first + row;
+            const unsigned long long atom = rows.atom(row);
             const Real weight = message_weight(s, atom);
             Columns out;
 #pragma unroll
@@ -117,23 +120,23 @@ __device__ __forceinline__ void message_gradient(const System& s, int block, Row
 }
 
 /// From dE/dy of a block to dE/dx below it and dE/dm of the block below.
-KERNEL(descend, DENSE_THREADS, 1)
+KERNEL(descend, DENSE_THREADS, DENSE_BLOCKS)
 {
-    using Rows = Chain<DescendLayers, DENSE_ROWS, BLOCK_WIDTH, 0, BLOCK_SLOTS, BLOCK_SLOT>;
+    using Rows = Chain<DescendLayers, DENSE_ROWS, BLOCK_WIDTH, 0>;
     Rows rows(s, block);
     rows.template fetch<FILTER_STRIDE, MESSAGE_PARTS>(s.m);
-    rows.template product<0>([&](int row, int column, const Columns& sum) {
-        Columns gradient = {};
-        if (row < rows.count) {
-            Real* at = at_row(s.gradient, rows.first + row, FEATURE_STRIDE, column);
-            gradient = load<DENSE_COLUMNS>(at);
+    const auto above = [&](unsigned long long atom, int column) {
+        return load<DENSE_COLUMNS>(at_row(s.gradient, atom, FEATURE_STRIDE, column));
+    };
+    rows.template product<0>(above, [&](int row, int column, const Columns& sum, const Columns&, Columns gradient) {
 #pragma unroll
-            for (int v = 0; v < DENSE_COLUMNS; ++v) {
-                gradient.v[v] += sum.v[v];
-            }
-            store(at, gradient);
+        for (int v = 0; v < DENSE_COLUMNS; ++v) {
+            gradient.v[v] += sum.v[v];
         }
-        store(rows.out + row * BLOCK_WIDTH + column, gradient);
+        if (row < rows.count) {
+            store(at_row(s.gradient, rows.atom(row), FEATURE_STRIDE, column), gradient);
+        }
+        return gradient;
     });
-    message_gradient<1, BLOCK_WIDTH>(s, block - 1, rows);
+    message_gradient<1>(s, block - 1, rows);
 }

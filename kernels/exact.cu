@@ -10,7 +10,7 @@ __device__ __forceinline__ Real* filter_layers(const Real* weights, Real* in, Re
     using M = Matrix<Layer, false>;
     for (int column = 4 * lane_id(); column < M::N; column += 4 * WARP) {
         Real sum[ROWS][4] = {};
-        accumulate_far<ROWS, FILTER_WIDTH, 4, M>(sum, in, weights + M::AT, column);
+        accumulate<ROWS, FILTER_WIDTH, 4, M>(sum, in, weights + M::AT, column);
         const Pack<4> b = bias<Layer, 4>(weights, column);
 #pragma unroll
         for (int pair = 0; pair < PAIRS; ++pair) {

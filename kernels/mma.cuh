@@ -46,6 +46,13 @@ __device__ __forceinline__ void multiply_add(float (&sum)[4], const unsigned (&a
 }
 #endif
 
+/// Two numbers as the two of 16 bits that make each of them, nearly.
+__device__ __forceinline__ void split(float first, float second, unsigned& high, unsigned& low)
+{
+    high = to_halves(first, second);
+    low = to_halves(first - from_half(high), second - from_half(high >> 16));
+}
+
 /// A lane's part of 16 × 16 inputs: numbers 2p and 2p + 1 of the pair (row, column) that `p` is for.
 struct Inputs {
     unsigned high[4];
@@ -53,7 +60,6 @@ struct Inputs {
 
     __device__ __forceinline__ void set(int part, float first, float second)
     {
-        high[part] = to_halves(first, second);
-        low[part] = to_halves(first - from_half(high[part]), second - from_half(high[part] >> 16));
+        split(first, second, high[part], low[part]);
     }
 };

@@ -9,25 +9,32 @@ struct ReadoutLayers {
             Choose<NUMBER == 2 * READOUT_LAYERS, Matrix<Mix, true>, Matrix<F2out, true>>>>;
 
     template <int NUMBER>
-    __device__ __forceinline__ static const Real* weights(const System& s, int)
+    __device__ __forceinline__ static int owner(int)
     {
-        return NUMBER < 2 * READOUT_LAYERS ? s.weights : block_weights(s, BLOCKS - 1);
+        return NUMBER < 2 * READOUT_LAYERS ? 0 : BLOCKS - 1;
+    }
+
+    template <int NUMBER>
+    __device__ __forceinline__ static const Real* weights(const System& s, int block)
+    {
+        return NUMBER < 2 * READOUT_LAYERS ? s.weights : block_weights(s, owner<NUMBER>(block));
     }
 };
-using ReadoutRows = Chain<ReadoutLayers, READOUT_ROWS, READOUT_WIDTH, READOUT_HIDDEN, READOUT_SLOTS, READOUT_SLOT>;
+using ReadoutRows = Chain<ReadoutLayers, READOUT_ROWS, READOUT_WIDTH, READOUT_HIDDEN>;
 
 /// The layers from LAYER on, with what goes into the activations kept.
 template <int LAYER, class Output>
 __device__ __forceinline__ void readout_forward(ReadoutRows& rows, Output output)
 {
     using Layer = ReadoutLayer<LAYER>;
-    rows.template product<LAYER>([&](int row, int column, const Columns& sum) {
-        const Columns b = bias<Layer, DENSE_COLUMNS>(rows.s.weights, column);
-        if constexpr (LAYER + 1 == READOUT_LAYERS) {
+    if constexpr (LAYER + 1 == READOUT_LAYERS) {
+        rows.template last<LAYER>([&](int row, int column, const Columns& sum, const Columns& b) {
             if (column == 0) {
                 output(row, sum.v[0] + b.v[0]);
             }
-        } else {
+        });
+    } else {
+        rows.template product<LAYER>([&](int row, int column, const Columns& sum, const Columns& b) {
             Columns z;
             Columns after;
 #pragma unroll
@@ -37,10 +44,8 @@ __device__ __forceinline__ void readout_forward(ReadoutRows& rows, Output output
                 activation<READOUT_ACTIVATION>(z.v[v], after.v[v], slope);
             }
             store(rows.kept + row * READOUT_HIDDEN + Layer::COLUMN + column, z);
-            store(rows.out + row * READOUT_WIDTH + column, after);
-        }
-    });
-    if constexpr (LAYER + 1 < READOUT_LAYERS) {
+            return after;
+        });
         readout_forward<LAYER + 1>(rows, output);
     }
 }
@@ -49,7 +54,7 @@ __device__ __forceinline__ void readout_forward(ReadoutRows& rows, Output output
 template <int LAYER>
 __device__ __forceinline__ void readout_backward(ReadoutRows& rows)
 {
-    rows.template product<2 * READOUT_LAYERS - 1 - LAYER>([&](int row, int column, const Columns& sum) {
+    rows.template product<2 * READOUT_LAYERS - 1 - LAYER>([&](int row, int column, const Columns& sum, const Columns&) {
         Columns out = sum;
         if constexpr (LAYER > 0) {
             using Below = ReadoutLayer<LAYER - 1>;
@@ -62,9 +67,9 @@ __device__ __forceinline__ void readout_backward(ReadoutRows& rows)
                 out.v[v] *= slope;
             }
         } else if (row < rows.count) {
-            store(at_row(rows.s.gradient, rows.first + row, FEATURE_STRIDE, column), out);
+            store(at_row(rows.s.gradient, rows.atom(row), FEATURE_STRIDE, column), out);
         }
-        store(rows.out + row * READOUT_WIDTH + column, out);
+        return out;
     });
     if constexpr (LAYER > 0) {
         readout_backward<LAYER - 1>(rows);
@@ -72,7 +77,7 @@ __device__ __forceinline__ void readout_backward(ReadoutRows& rows)
 }
 
 /// Share of an atom in its structure's energy.
-__device__ __forceinline__ double energy_weight(const System& s, unsigned atom)
+__device__ __forceinline__ double energy_weight(const System& s, unsigned long long atom)
 {
     if constexpr (MEAN_ENERGY) {
         const unsigned structure = s.structure[atom];
@@ -83,32 +88,23 @@ __device__ __forceinline__ double energy_weight(const System& s, unsigned atom)
 }
 
 /// Energies of atoms, dE/dx and dE/dm of the last block. `block` is 0 if no gradients are wanted.
-KERNEL(readout, DENSE_THREADS, 1)
+KERNEL(readout, DENSE_THREADS, DENSE_BLOCKS)
 {
     ReadoutRows rows(s, block);
     rows.template fetch<FEATURE_STRIDE, 1>(s.x);
     readout_forward<0>(rows, [&](int row, Real output) {
         if (row < rows.count) {
-            const unsigned atom = rows.first + row;
+            const unsigned long long atom = rows.atom(row);
             s.atom_energies[atom] =
                 energy_weight(s, atom) * (SCALE * output + SHIFT + s.references[s.types[atom]]);
         }
     });
     if (block == 0) {
-        copied<0>();
         return;
     }
-    if (ReadoutRows::member() < ROW_PAD) {
-#pragma unroll
-        for (int row = 0; row < ReadoutRows::ROWS; ++row) {
-            const bool there = ReadoutRows::member() == 0 && row < rows.count;
-            rows.in[row * READOUT_WIDTH + ReadoutRows::member()] =
-                there ? static_cast<Real>(SCALE * energy_weight(s, rows.first + row)) : Real(0);
-        }
-    }
-    ReadoutRows::sync();
+    rows.begin([&](int row) { return static_cast<Real>(SCALE * energy_weight(s, rows.atom(row))); });
     readout_backward<READOUT_LAYERS - 1>(rows);
-    message_gradient<2 * READOUT_LAYERS, READOUT_WIDTH>(s, BLOCKS - 1, rows);
+    message_gradient<2 * READOUT_LAYERS>(s, BLOCKS - 1, rows);
 }
 
 /// Adds the slices' forces and virials of every row; the sum is left in the first slice.

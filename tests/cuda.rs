@@ -8,9 +8,9 @@ mod common;
 mod emulator;
 
 use common::cuda_checks::{
-    Source, corners, crowded, exact, failures, ghosts, many_atoms, same_filters,
+    Source, any_size, corners, crowded, exact, failures, ghosts, many_atoms, same_filters,
 };
-use common::cuda_model::usual_model;
+use common::cuda_model::{scaled_model, usual_model};
 use common::{list_checks, motion_checks, resident_checks, term_checks};
 use emulator::Emulator;
 use flashschnet::engine::cuda::{Device, Filters, Limits, programs};
@@ -61,6 +61,34 @@ fn filter_networks_that_do_not_fit_tensor_cores_stay_away() {
     assert_eq!(kernels(32, 1.0), (true, false));
     assert_eq!(kernels(32, 1e4), (false, true));
     assert_eq!(kernels(144, 1.0), (false, true));
+}
+
+/// A row of numbers has a scale of its own there.
+#[test]
+fn numbers_of_any_size_keep_single_precision() {
+    any_size(device);
+}
+
+#[test]
+fn dense_layers_that_do_not_fit_tensor_cores_stay_away() {
+    let kernels = |width: usize, factor: f64| {
+        let model = scaled_model(width, 1, factor);
+        let network = network(&model).expect("a network");
+        let limits = Limits {
+            shared: 96 * 1024,
+            multiprocessors: 2,
+        };
+        let texts = programs(network, Filters::<f32>::Exact, limits).expect("programs");
+        let uses = |file: &str| texts.iter().all(|text| text.contains(file));
+        (
+            uses("kernels/tensor_chain.cuh"),
+            uses("\"kernels/chain.cuh\""),
+        )
+    };
+    assert_eq!(kernels(32, 1.0), (true, false));
+    assert_eq!(kernels(256, 1e9), (true, false));
+    assert_eq!(kernels(32, 1e25), (false, true));
+    assert_eq!(kernels(272, 1.0), (false, true));
 }
 
 /// Rounded by the CPU engine's rule, so that they differ by float32 alone.

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::cuda_checks::{Source, corners, crowded, exact, ghosts, many_atoms, same_filters};
+use common::cuda_checks::{
+    Source, any_size, corners, crowded, exact, ghosts, many_atoms, same_filters,
+};
 use common::{list_checks, motion_checks, resident_checks, term_checks};
 use flashschnet::engine::cuda::{Device, Gpu};
 
@@ -98,6 +100,11 @@ fn replicas_move_as_on_the_processor() {
 #[test]
 fn an_atom_may_have_more_neighbours_than_a_block_sorts() {
     crowded(device);
+}
+
+#[test]
+fn numbers_of_any_size_keep_single_precision() {
+    any_size(device);
 }
 
 #[test]

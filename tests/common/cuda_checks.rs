@@ -14,6 +14,7 @@ use flashschnet::filter::{HalfTables, Tables, half};
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential};
 
+use super::cuda_model::scaled_model;
 use super::failing::{Failing, Plan};
 use super::random_model::{RandomModel, TYPES};
 use super::random_system::{random_box, random_system};
@@ -429,6 +430,33 @@ pub fn crowded(device: MakeDevice) {
     let found = system.compute(&mut potential(&model.model, engine));
     let deviation = deviation(&found, &expected);
     assert!(deviation < 1e-10, "{deviation:e}");
+}
+
+/// Messages and gradients of sizes that float16 has no numbers for, and weights that are left to ordinary arithmetic.
+pub fn any_size(device: MakeDevice) {
+    let mut rng = Rng::with_seed(5);
+    let atoms = 9;
+    let positions =
+        (0..atoms).map(|at| [at % 3, at / 3, 0].map(|k| 4.0 * f64::from(k) + rng.f64()));
+    let system = System {
+        positions: positions.collect(),
+        types: (0..atoms).map(|at| 1 + at % 2).collect(),
+        cell: None,
+        periodic: [false; 3],
+    };
+    for factor in [1.0, 1e9, 1e-9, 1e25] {
+        // Not a multiple of what tensor cores take at once.
+        let model = scaled_model(40, 2, factor);
+        let expected = system.compute(&mut potential(&model, on_processor(&model, Source::Table)));
+        // Few rows, and many.
+        for seed in [1, 2] {
+            let engine = cuda::<f32>(&model, Source::Table, device(seed));
+            let found = system.compute(&mut potential(&model, engine));
+            let deviation = deviation(&found, &expected);
+            println!("messages times {factor:e}: {deviation:.1e}");
+            assert!(deviation < 1e-5, "{factor:e}: {deviation:e}");
+        }
+    }
 }
 
 /// More atoms than are searched pair by pair, in several bins and parts of sums.

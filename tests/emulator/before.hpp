@@ -54,6 +54,8 @@ struct Group {
 struct Warp {
     Group group;
     std::uint64_t slots[32] = {};
+    /// Of operands of tensor cores.
+    unsigned registers[32][6] = {};
 };
 
 struct Fibre {
@@ -208,6 +210,13 @@ static inline float __uint_as_float(unsigned bits)
     return value;
 }
 
+static inline unsigned __float_as_uint(float value)
+{
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
 template <class T>
 bool __any_sync(unsigned, T value)
 {
@@ -250,31 +259,19 @@ static inline unsigned half_bits(float x)
     return sign | (static_cast<unsigned>(exponent + 14) * 1024u + units);
 }
 
-static inline float half_value(unsigned bits)
-{
-    const int exponent = bits >> 10 & 31;
-    const int fraction = bits & 1023;
-    const float size = exponent == 31 ? (fraction == 0 ? INFINITY : NAN)
-        : exponent == 0               ? std::ldexp(static_cast<float>(fraction), -24)
-                                      : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
-    return bits & 0x8000 ? -size : size;
-}
-
-/// Two registers of every lane.
-struct Registers {
-    std::uint64_t lanes[32];
-
-    Registers(unsigned first, unsigned second)
-    {
-        exchange(std::uint64_t(second) << 32 | first, [&](const std::uint64_t* slots) {
-            std::memcpy(lanes, slots, sizeof(lanes));
-            return 0;
-        });
+/// What all float16 numbers stand for.
+static const std::vector<float> half_values = [] {
+    std::vector<float> values(1 << 16);
+    for (unsigned bits = 0; bits < values.size(); ++bits) {
+        const int exponent = bits >> 10 & 31;
+        const int fraction = bits & 1023;
+        const float size = exponent == 31 ? (fraction == 0 ? INFINITY : NAN)
+            : exponent == 0               ? std::ldexp(static_cast<float>(fraction), -24)
+                                          : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+        values[bits] = bits & 0x8000 ? -size : size;
     }
-
-    /// Number `half` of register `which`.
-    float value(unsigned lane, int which, int half) const { return half_value(lanes[lane] >> (32 * which + 16 * half) & 0xffff); }
-};
+    return values;
+}();
 
 } // namespace emulator
 
@@ -283,24 +280,28 @@ static inline unsigned to_halves(float first, float second)
     return emulator::half_bits(second) << 16 | emulator::half_bits(first);
 }
 
-static inline float from_half(unsigned bits) { return emulator::half_value(bits & 0xffff); }
+static inline float from_half(unsigned bits) { return emulator::half_values[bits & 0xffff]; }
 
 /// As mma.m16n8k16 has it: lane 4 g + t holds of A rows g and g + 8 and columns 2 t, 2 t + 1 and those 8 further, of B the same rows of
 /// column g, and of the sum rows g and g + 8 of columns 2 t and 2 t + 1.
 static inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
 {
-    const emulator::Registers left(a[0], a[1]);
-    const emulator::Registers right(a[2], a[3]);
-    const emulator::Registers b(b0, b1);
+    emulator::Warp& warp = emulator::warp();
     const unsigned lane = threadIdx.x % 32;
+    const unsigned own[6] = {a[0], a[1], a[2], a[3], b0, b1};
+    std::memcpy(warp.registers[lane], own, sizeof(own));
+    emulator::wait(warp.group);
     for (int k = 0; k < 16; ++k) {
         const unsigned t = k % 8 / 2;
+        const auto value = [&](unsigned from, int which) {
+            return emulator::half_values[warp.registers[from][which] >> 16 * (k % 2) & 0xffff];
+        };
         for (int at = 0; at < 4; ++at) {
             const unsigned column = 2 * (lane % 4) + at % 2;
-            const float x = (k < 8 ? left : right).value(lane / 4 * 4 + t, at / 2, k % 2);
-            sum[at] += x * b.value(4 * column + t, k / 8, k % 2);
+            sum[at] += value(lane / 4 * 4 + t, k / 8 * 2 + at / 2) * value(4 * column + t, 4 + k / 8);
         }
     }
+    emulator::wait(warp.group);
 }
 
 [[maybe_unused]] static void sincospi(double x, double* sine, double* cosine)

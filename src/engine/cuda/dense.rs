@@ -5,22 +5,28 @@ use super::tuning::{Regime, threads};
 use crate::Result;
 
 const WARP: usize = 32;
-/// A lane has this many columns of a result at once, and a warp that takes rows through matrices in shared memory all of them.
-const LANE_COLUMNS: usize = 4;
-/// Warps of a block that has matrices in shared memory: three for each scheduler of a multiprocessor.
-const WARPS: usize = 12;
-/// Threads of a block that shares out the products of a few rows, and the rows it has.
-const SHARING: usize = 256;
-const SHARED_ROWS: usize = 4;
+/// Rows and columns that tensor cores take: of a layer's rows, and of its inputs and outputs.
+const ROW_TILE: usize = 8;
+const TILE: usize = 16;
+/// Wider layers are not for tensor cores: a block of few rows has a warp for every 16 columns.
+pub(super) const WIDEST: usize = 256;
+/// Bytes of two float16 numbers for each of a row's.
+const SPLIT: usize = 4;
 
 /// Sizes of the dense kernels' work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dense {
+    /// Whether products are made by tensor cores.
+    pub tensor: bool,
     /// Threads that take rows through the layers together: a warp or a block.
     pub team: usize,
     pub threads: usize,
     /// Columns of a result that each has at a time.
     pub columns: usize,
+    /// Tiles of a matrix that a warp has at once, with tensor cores.
+    pub depth: usize,
+    /// Blocks that a multiprocessor must be able to hold, which bounds their registers.
+    pub resident: usize,
     pub blocks: Part,
     pub readout: Part,
 }
@@ -30,61 +36,53 @@ pub(super) struct Dense {
 pub(super) struct Part {
     /// Rows of a team.
     pub rows: usize,
-    /// Matrices that are in shared memory at once, none if they are read where they lie; and the numbers of the largest.
-    pub slots: usize,
-    pub slot: usize,
     /// Shared memory of a block.
     pub bytes: usize,
 }
 
 impl Dense {
-    pub fn new(widths: Widths, bytes: usize, regime: Regime, limit: usize) -> Result<Self> {
-        Self::staged(widths, bytes, regime, limit)
-            .map_or_else(|| Self::streamed(widths, bytes, regime, limit), Ok)
+    /// `tensor` says whether the layers' numbers are fit for tensor cores.
+    pub fn new(
+        widths: Widths,
+        bytes: usize,
+        regime: Regime,
+        limit: usize,
+        tensor: bool,
+    ) -> Result<Self> {
+        if tensor {
+            Ok(Self::split(widths, regime, limit))
+        } else {
+            Self::streamed(widths, bytes, regime, limit)
+        }
     }
 
-    /// With matrices in shared memory, if they are narrow enough and there is room.
-    fn staged(widths: Widths, bytes: usize, regime: Regime, limit: usize) -> Option<Self> {
-        if bytes > 4 || widths.readout > WARP * LANE_COLUMNS || widths.block > WARP * LANE_COLUMNS {
-            return None;
-        }
-        // Rows of a team and matrices at once, from the best down.
+    /// With tensor cores: a warp has 32 columns of many rows, or 16 of few, whose matrices are then under way all at once.
+    fn split(widths: Widths, regime: Regime, limit: usize) -> Self {
         let few = regime == Regime::Few;
-        let (team, threads, columns, choices): (_, _, _, &[_]) = if few {
-            let choices = &[(SHARED_ROWS, 3), (SHARED_ROWS, 2), (SHARED_ROWS, 1)];
-            (SHARING, SHARING, 2, choices)
-        } else {
-            let choices = &[(11, 2), (8, 2), (6, 2), (8, 1), (4, 1)];
-            (WARP, WARPS * WARP, LANE_COLUMNS, choices)
+        let groups = widths.block.max(widths.readout).div_ceil(2 * TILE);
+        let warps = if few { 2 * groups } else { groups };
+        let part = |width: usize, kept: usize| {
+            // A row with what belongs to it: its largest numbers and its scale.
+            let row = width * SPLIT + (warps + 1 + kept) * size_of::<f32>();
+            let choices: &[usize] = if few { &[1] } else { &[6, 4, 2, 1] };
+            let mut fitting = choices.iter().map(|tiles| tiles * ROW_TILE);
+            let rows = fitting.find(|rows| rows * row <= limit);
+            let rows = rows.unwrap_or(ROW_TILE);
+            Part {
+                rows,
+                bytes: rows * row,
+            }
         };
-        let part = |row: usize, slot: usize| {
-            choices.iter().find_map(|&(rows, slots)| {
-                let shares = if few {
-                    LANE_COLUMNS * threads * rows
-                } else {
-                    0
-                };
-                let numbers = slots * slot + threads / team * rows * row + shares;
-                let bytes = bytes * numbers;
-                (bytes <= limit).then_some(Part {
-                    rows,
-                    slots,
-                    slot,
-                    bytes,
-                })
-            })
-        };
-        let slot = widths.features * widths.block;
-        Some(Self {
-            team,
-            threads,
-            columns,
-            blocks: part(widths.block, slot)?,
-            readout: part(
-                widths.readout + widths.hidden,
-                slot.max(widths.readout * widths.readout),
-            )?,
-        })
+        Self {
+            tensor: true,
+            team: warps * WARP,
+            threads: warps * WARP,
+            columns: if few { 2 } else { 4 },
+            depth: if few && warps <= 8 { 8 } else { 1 },
+            resident: if few { 1 } else { 3 },
+            blocks: part(widths.block, 0),
+            readout: part(widths.readout, widths.hidden),
+        }
     }
 
     /// With matrices where they always are.
@@ -101,14 +99,15 @@ impl Dense {
         let teams = threads(rows * block.max(readout) * bytes, most, limit)? / WARP;
         let part = |row: usize| Part {
             rows,
-            slots: 0,
-            slot: 0,
             bytes: teams * rows * row * bytes,
         };
         Ok(Self {
+            tensor: false,
             team,
             threads: teams * team,
-            columns: if few { 1 } else { LANE_COLUMNS },
+            columns: if few { 1 } else { 4 },
+            depth: 0,
+            resident: 1,
             blocks: part(block),
             readout: part(readout),
         })

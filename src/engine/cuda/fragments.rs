@@ -7,13 +7,14 @@ use half::f16;
 use crate::model::{Dense, Network};
 
 /// Rows and columns of a tile.
-const TILE: usize = 16;
+pub(super) const TILE: usize = 16;
 /// Layers whose hidden values and sums a warp can hold in its registers are no wider.
 const WIDEST: usize = 128;
 /// The largest weight of a layer is brought below two to this, so that remainders of remainders are still normal numbers.
 const EXPONENT: i32 = 9;
 
-/// All blocks' weights, and the declarations that kernels find them by.
+/// Weights of all blocks, and the declarations that kernels find them by.
+#[derive(Default)]
 pub(super) struct Fragments {
     pub numbers: Vec<u32>,
     /// What undoes the scale of each layer.
@@ -62,13 +63,9 @@ fn largest_input(network: &Network) -> f64 {
 }
 
 impl Fragments {
-    /// Of a network that [`fits`].
+    /// Of the filter networks of a network that [`fits`].
     pub fn new(network: &Network) -> Self {
-        let mut all = Self {
-            numbers: Vec::new(),
-            scales: Vec::new(),
-            declarations: String::new(),
-        };
+        let mut all = Self::default();
         for block in &network.blocks {
             let before = all.numbers.len();
             // The same for every block; written down once.
@@ -98,12 +95,7 @@ impl Fragments {
 
     /// Appends a layer's rounded weights and then what rounding lost; returns how many numbers each of these is.
     fn add(&mut self, layer: &Dense, last: bool) -> usize {
-        let largest = layer.weight.iter().fold(0.0, |a, x| f64::max(a, x.abs()));
-        let scale = if largest > 0.0 {
-            f64::from(EXPONENT - 1 - largest.log2().floor() as i32).exp2()
-        } else {
-            1.0
-        };
+        let scale = scale_of(&layer.weight);
         self.scales.push(1.0 / scale);
         let weight = |k: usize, n: usize| {
             if k < layer.inputs && n < layer.outputs {
@@ -120,19 +112,34 @@ impl Fragments {
                     let column = column(pair, half, lane / 4, last);
                     for upper in [0, 8] {
                         let row = TILE * step + upper + 2 * (lane % 4);
-                        let [low, high] = [row, row + 1].map(|row| {
-                            let x = weight(row, column);
-                            let rounded = f16::from_f64(x);
-                            let rest = f16::from_f64(x - rounded.to_f64());
-                            u32::from(if remainder { rest } else { rounded }.to_bits())
-                        });
-                        self.numbers.push(high << 16 | low);
+                        let pair = [row, row + 1].map(|row| weight(row, column));
+                        self.numbers.push(halves(pair, remainder));
                     }
                 }
             }
         }
         (self.numbers.len() - begin) / 2
     }
+}
+
+/// The power of two that a layer's weights are multiplied by.
+pub(super) fn scale_of(weights: &[f64]) -> f64 {
+    let largest = weights.iter().fold(0.0, |a, x| f64::max(a, x.abs()));
+    if largest > 0.0 {
+        f64::from(EXPONENT - 1 - largest.log2().floor() as i32).exp2()
+    } else {
+        1.0
+    }
+}
+
+/// Two numbers rounded, the first in the lower half, or what rounding lost.
+pub(super) fn halves(pair: [f64; 2], remainder: bool) -> u32 {
+    let [low, high] = pair.map(|x| {
+        let rounded = f16::from_f64(x);
+        let rest = f16::from_f64(x - rounded.to_f64());
+        u32::from(if remainder { rest } else { rounded }.to_bits())
+    });
+    high << 16 | low
 }
 
 /// Tiles of inputs, and columns of outputs.
@@ -172,11 +179,7 @@ mod tests {
             bias: None,
         };
         for last in [false, true] {
-            let mut all = Fragments {
-                numbers: Vec::new(),
-                scales: Vec::new(),
-                declarations: String::new(),
-            };
+            let mut all = Fragments::default();
             let length = all.add(&layer, last);
             assert_eq!(length, 32 * 4);
             for lane in 0..32 {

@@ -8,6 +8,7 @@
 mod cache;
 mod compiler;
 mod dense;
+mod dense_fragments;
 mod device;
 mod driver;
 mod finder;
@@ -111,6 +112,8 @@ struct Program {
 /// What a program is made from, besides the network.
 struct Recipe {
     way: Way,
+    /// Whether dense layers are for tensor cores.
+    split: bool,
     declarations: String,
     widths: Widths,
     adjust: fn(&mut Tuning),
@@ -219,7 +222,7 @@ impl<T: CudaReal> CudaEngine<T> {
         work.weights.set(&rounded)?;
         work.basis.set(&basis_numbers(&network.basis))?;
         work.references.set(&network.reference_energies)?;
-        if let Some(fragments) = fragments {
+        if !fragments.numbers.is_empty() {
             work.fragments.set(&fragments.numbers)?;
             let scales = fragments.scales.iter().map(|&x| T::from_f64(x));
             work.scales.set(&scales.collect::<Vec<T>>())?;
@@ -295,12 +298,12 @@ impl<T: CudaReal> CudaEngine<T> {
 }
 
 impl Recipe {
-    /// The recipe, the numbers of the weights, and those of filter networks for tensor cores.
+    /// The recipe, the numbers of the weights, and those for tensor cores.
     fn new<T: CudaReal>(
         network: &Network,
         filters: Filters<T>,
         adjust: fn(&mut Tuning),
-    ) -> (Self, Vec<f64>, Option<Fragments>) {
+    ) -> (Self, Vec<f64>, Fragments) {
         let widths = Widths::new(network, size_of::<T>());
         let half = matches!(filters, Filters::Half(_) | Filters::HalfExact);
         let way = match filters {
@@ -315,12 +318,19 @@ impl Recipe {
         };
         let network = if half { &rounded(network) } else { network };
         let mut packed = pack(network, Padding(widths.pad));
-        let fragments = (way == Way::Tensor).then(|| Fragments::new(network));
-        if let Some(fragments) = &fragments {
-            packed.declarations += &fragments.declarations;
+        let mut fragments = if way == Way::Tensor {
+            Fragments::new(network)
+        } else {
+            Fragments::default()
+        };
+        let split = size_of::<T>() == 4 && dense_fragments::fits(network, widths);
+        if split {
+            fragments.add_dense(network);
         }
+        packed.declarations += &fragments.declarations;
         let recipe = Self {
             way,
+            split,
             declarations: packed.declarations,
             widths,
             adjust,
@@ -335,7 +345,8 @@ impl Recipe {
         limits: Limits,
         regime: Regime,
     ) -> Result<(String, Tuning)> {
-        let mut tuning = Tuning::new(self.widths, size_of::<T>(), self.way, limits, regime)?;
+        let bytes = size_of::<T>();
+        let mut tuning = Tuning::new(self.widths, bytes, self.way, self.split, limits, regime)?;
         (self.adjust)(&mut tuning);
         let text = source(network, T::NAME, self.way, &tuning, &self.declarations);
         Ok((text, tuning))

@@ -145,17 +145,15 @@ pub(super) fn source(
             ("FORCE_SLICES", integer(tuning.force_slices())),
             ("DENSE_TEAM", integer(tuning.dense.team)),
             ("DENSE_COLUMNS", integer(tuning.dense.columns)),
+            ("DENSE_DEPTH", integer(tuning.dense.depth)),
             ("AHEAD", integer(tuning.ahead)),
             ("AHEAD_BACK", integer(tuning.ahead_back)),
             ("ROW_THREADS", integer(tuning.row_threads)),
             ("ROW_BLOCKS", integer(tuning.row_blocks)),
             ("DENSE_ROWS", integer(tuning.dense.blocks.rows)),
             ("DENSE_THREADS", integer(tuning.dense.threads)),
-            ("BLOCK_SLOTS", integer(tuning.dense.blocks.slots)),
-            ("BLOCK_SLOT", integer(tuning.dense.blocks.slot)),
+            ("DENSE_BLOCKS", integer(tuning.dense.resident)),
             ("READOUT_ROWS", integer(tuning.dense.readout.rows)),
-            ("READOUT_SLOTS", integer(tuning.dense.readout.slots)),
-            ("READOUT_SLOT", integer(tuning.dense.readout.slot)),
             ("EXACT_ROWS", integer(tuning.exact_rows)),
             ("EXACT_MEMORY", integer(tuning.exact_numbers())),
             ("GEOMETRY_THREADS", integer(tuning.geometry_threads)),
@@ -201,14 +199,13 @@ pub(super) fn source(
             "template <int> struct FilterLayer;\ntemplate <int> struct ReadoutLayer;\n{declarations}"
         ),
     );
-    files!(
-        "mma.cuh",
-        "dense.cuh",
-        "start.cu",
-        "geometry.cu",
-        "ranks.cu",
-        "rows.cuh"
-    );
+    files!("mma.cuh", "dense.cuh");
+    if tuning.dense.tensor {
+        files!("tensor_chain.cuh");
+    } else {
+        files!("chain.cuh");
+    }
+    files!("start.cu", "geometry.cu", "ranks.cu", "rows.cuh");
     match way {
         Way::Table(_) => {
             files!("table.cu");

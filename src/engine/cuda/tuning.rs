@@ -79,11 +79,12 @@ impl Tuning {
     pub(super) const RANK_SHARED: usize = Self::RANK_CANDIDATES * size_of::<u32>();
     pub(super) const RANK_CANDIDATES: usize = 2 * Self::RANK_THREADS;
 
-    /// For networks of these widths.
+    /// For networks of these widths; `split` says whether dense layers are for tensor cores.
     pub(super) fn new(
         widths: Widths,
         bytes: usize,
         way: Way,
+        split: bool,
         limits: Limits,
         regime: Regime,
     ) -> Result<Self> {
@@ -117,7 +118,7 @@ impl Tuning {
             ahead_back: 2,
             row_threads: 128,
             row_blocks: 1,
-            dense: Dense::new(widths, bytes, regime, limits.shared as usize)?,
+            dense: Dense::new(widths, bytes, regime, limits.shared as usize, split)?,
             exact_rows: 8,
             geometry_threads: 4 * WARP,
             ranks: regime == Regime::Few,
