@@ -10,6 +10,7 @@ use common::system::{System, largest};
 use fastrand::Rng;
 use flashschnet::engine::Results;
 use flashschnet::engine::reference::ReferenceEngine;
+use flashschnet::filter::{ExactFilter, Spans, TERMS, Tables};
 use flashschnet::model::Model;
 use flashschnet::potential::{Filters, Options, Potential, Precision};
 
@@ -204,6 +205,81 @@ fn auto_takes_tables_only_where_their_bound_holds() {
         assert!(deviation(&system.compute(&mut potential), expected)[1] < 2e-3);
     });
     assert!(seen.iter().all(|&count| count > 0), "{seen:?}");
+}
+
+/// Polynomials of spans are filters of their own, which a GPU uses for distant pairs: values and slopes against the filter networks.
+#[test]
+fn spans_are_the_filters_that_tables_are() {
+    let mut spans_seen = 0;
+    for seed in 0..24 {
+        let model = RandomModel::new(seed);
+        let network = flashschnet::engine::network(&model.model).expect("a network");
+        let tables = Tables::<f32>::build(network, 5e-7);
+        let (spacing, bound) = (tables.spacing(), tables.bound());
+        let spans = Spans::build(network, spacing, bound);
+        assert_eq!(spans.bounds().last(), Some(&spacing.intervals()));
+        let channels = spans.channels();
+        let mut rng = Rng::with_seed(seed);
+        for block in 0..network.blocks.len() {
+            let mut exact = ExactFilter::new(network, block);
+            // Root mean squares of value and slope over all distances.
+            let mut all = [0.0f64; 2];
+            for sample in 0..100 {
+                let r = model.cutoff() * (f64::from(sample) + 0.5) / 100.0;
+                for &(value, slope) in exact.evaluate(r) {
+                    all[0] += 0.01 * value * value;
+                    all[1] += 0.01 * slope * slope;
+                }
+            }
+            for (number, span) in spans.bounds().windows(2).enumerate() {
+                spans_seen += 1;
+                let coefficients =
+                    &spans.block(block)[number * TERMS * channels..][..TERMS * channels];
+                let (mut errors, mut sizes) = ([0.0f64; 2], [0.0f64; 2]);
+                for _ in 0..50 {
+                    let r = model.cutoff() * rng.f64();
+                    let place = spacing.place(r);
+                    let x = place.interval as f64 + place.t;
+                    if x < span[0] as f64 || x >= span[1] as f64 {
+                        continue;
+                    }
+                    let scale = 2.0 / (span[1] - span[0]) as f64;
+                    let u = scale * (x - span[0] as f64) - 1.0;
+                    let mut sums = ([0.0; 2], [0.0; 2]);
+                    for (channel, &(value, slope)) in exact.evaluate(r).iter().enumerate() {
+                        let (mut w, mut dw) = (0.0, 0.0);
+                        for term in 0..TERMS {
+                            let c = coefficients[term * channels + channel];
+                            let (n, angle) = (term as f64, u.acos());
+                            w += c * (n * angle).cos();
+                            dw += c * n * (n * angle).sin() / angle.sin() * scale * place.rate;
+                        }
+                        for (at, (found, expected)) in
+                            [(w, value), (dw, slope)].into_iter().enumerate()
+                        {
+                            sums.0[at] += (found - expected).powi(2);
+                            sums.1[at] += expected.powi(2);
+                        }
+                    }
+                    for at in 0..2 {
+                        errors[at] = errors[at].max(sums.0[at].sqrt());
+                        sizes[at] = sizes[at].max(sums.1[at].sqrt());
+                    }
+                }
+                // Bounds are relative to sizes nearby, which are no larger than the span's largest, or a hundredth of those everywhere.
+                for at in 0..2 {
+                    let size = sizes[at].max(0.01 * all[at].sqrt());
+                    assert!(
+                        errors[at] <= 2.0 * bound * size,
+                        "network {seed}, span {number}: {:e} of {:e}",
+                        errors[at],
+                        sizes[at]
+                    );
+                }
+            }
+        }
+    }
+    assert!(spans_seen > 40, "{spans_seen}");
 }
 
 #[test]

@@ -8,11 +8,13 @@ pub mod envelope;
 mod exact;
 pub mod half;
 mod layer;
+mod spans;
 mod table;
 mod tile;
 
 pub use exact::ExactFilter;
 pub use half::{HalfTable, HalfTables};
 pub use layer::Layer;
+pub use spans::{Spans, TERMS};
 pub use table::{ORDER, Place, Spacing, Tables};
 pub use tile::{Tile, TileFilter};

@@ -103,7 +103,7 @@ impl Spacing {
     }
 
     /// The distance at position `x`, counted in intervals.
-    fn distance(&self, x: f64) -> f64 {
+    pub(super) fn distance(&self, x: f64) -> f64 {
         // Newton's method: x is concave in r, so from below it never oversteps.
         let mut r = 0.0;
         for _ in 0..100 {
@@ -249,14 +249,14 @@ impl<T: Real> Tables<T> {
 }
 
 /// The filters as they are defined.
-struct Exact {
-    blocks: Vec<TileFilter<f64>>,
-    channels: usize,
-    cutoff: f64,
+pub(super) struct Exact {
+    pub blocks: Vec<TileFilter<f64>>,
+    pub channels: usize,
+    pub cutoff: f64,
 }
 
 impl Exact {
-    fn new(network: &Network) -> Self {
+    pub fn new(network: &Network) -> Self {
         Self {
             blocks: (0..network.blocks.len())
                 .map(|block| TileFilter::new(network, block))
@@ -267,7 +267,7 @@ impl Exact {
     }
 
     /// W and dW/dr of `block` at positions of the grid, approached from below at the cutoff.
-    fn at(
+    pub fn at(
         &self,
         block: usize,
         spacing: Spacing,
@@ -371,30 +371,32 @@ fn measure<T: Real>(
             value_size += exact.value[at].powi(2);
             slope_size += exact.slope[at].powi(2);
         }
-        let window = ((r / filters.cutoff * WINDOWS as f64) as usize).min(WINDOWS - 1);
-        values.add(window, 1.0 / rate, value_error, value_size);
-        slopes.add(window, 1.0 / rate, slope_error, slope_size);
+        let at = (r / filters.cutoff, 1.0 / rate);
+        values.add(at, value_error, value_size);
+        slopes.add(at, slope_error, slope_size);
     }
     values.relative().max(slopes.relative())
 }
 
 /// Squared errors and sizes of a function by windows of distance.
-#[derive(Default)]
-struct Errors {
+#[derive(Clone, Default)]
+pub(super) struct Errors {
     largest: [f64; WINDOWS],
     sizes: [f64; WINDOWS],
     lengths: [f64; WINDOWS],
 }
 
 impl Errors {
-    /// One distance that stands for a stretch of this `length`.
-    fn add(&mut self, window: usize, length: f64, error: f64, size: f64) {
+    /// One distance, as a part of the cutoff, that stands for a stretch of this `length`.
+    pub fn add(&mut self, (part, length): (f64, f64), error: f64, size: f64) {
+        let window = ((part * WINDOWS as f64) as usize).min(WINDOWS - 1);
         self.largest[window] = self.largest[window].max(error);
         self.sizes[window] += length * size;
         self.lengths[window] += length;
     }
 
-    fn relative(&self) -> f64 {
+    /// The largest error over the size nearby.
+    pub fn relative(&self) -> f64 {
         let mean = |windows: std::ops::Range<usize>| {
             self.sizes[windows.clone()].iter().sum::<f64>()
                 / self.lengths[windows]
