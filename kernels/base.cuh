@@ -87,11 +87,16 @@ struct System {
     const Real* scales;
     /// Weights of filter networks for tensor cores: a lane's parts of 16 × 16 of them at once.
     const uint4* fragments;
+    /// Coefficients of spans: a lane's parts of 16 × 8 of them at once, and what undoes their scale, one number a block.
+    const uint4* span_fragments;
+    const float* span_scales;
     const double* basis;
     /// Energy of each type.
     const double* references;
     /// Pairs within the cutoff of each row; they lie from starts[i] on.
     unsigned* counts;
+    /// Where the pairs of each of a row's spans begin, which come after all others, and the last one's end: SPANS + 1 numbers a row.
+    unsigned* spans;
     Edge* edges;
     Arm* arms;
     /// Features, and dE/dx: owned rows.
@@ -101,7 +106,7 @@ struct System {
     Real* y;
     /// f2out · m + bias of every block, owned rows.
     Real* z;
-    /// Messages, and on the way back dE/dy: MESSAGE_PARTS matrices that are to be added up.
+    /// Messages, and on the way back dE/dy: MESSAGE_PARTS and GRADIENT_PARTS matrices that are to be added up.
     Real* m;
     /// dE/dm; zero for ghosts unless an exchange fills them.
     Real* g;
@@ -117,6 +122,9 @@ struct System {
     unsigned long long* coincident;
     unsigned rows;
     unsigned owned;
+    /// Rows of a structure that there is shared memory for in kernels/spans.cu.
+    unsigned held;
+    unsigned unused;
 };
 
 /// act(z) and its derivative.

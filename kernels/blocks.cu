@@ -124,7 +124,7 @@ KERNEL(descend, DENSE_THREADS, DENSE_BLOCKS)
 {
     using Rows = Chain<DescendLayers, DENSE_ROWS, BLOCK_WIDTH, 0>;
     Rows rows(s, block);
-    rows.template fetch<FILTER_STRIDE, MESSAGE_PARTS>(s.m);
+    rows.template fetch<FILTER_STRIDE, GRADIENT_PARTS>(s.m);
     const auto above = [&](unsigned long long atom, int column) {
         return load<DENSE_COLUMNS>(at_row(s.gradient, atom, FEATURE_STRIDE, column));
     };

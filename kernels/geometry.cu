@@ -94,6 +94,21 @@ __device__ __forceinline__ void store_pair(const System& s, unsigned long long t
     s.arms[to] = arm;
 }
 
+/// Puts down where a row's spans begin, and where the last one ends. The nearest ones are empty where they have so few pairs that
+/// these are better done by themselves.
+__device__ __forceinline__ void store_spans(const System& s, unsigned row, const unsigned* bins, unsigned total)
+{
+    constexpr unsigned LEAST = 4;
+    const auto begin = [&](int span) { return span < SPANS ? bins[span_bound(span)] : total; };
+    int first = 0;
+    while (first < SPANS && begin(first + 1) - begin(first) < LEAST) {
+        ++first;
+    }
+    for (int span = lane_id(); span <= SPANS; span += WARP) {
+        s.spans[static_cast<unsigned long long>(row) * (SPANS + 1) + span] = begin(span < first ? first : span);
+    }
+}
+
 /// Pairs of one row by a warp, in the order of the tables' intervals and within one in the order of the list: neighbouring pairs
 /// then use the same coefficients. `bins` are BINS numbers.
 __device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned* bins)
@@ -137,6 +152,10 @@ __device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned
         total += __shfl_sync(FULL, sum, WARP - 1);
     }
     __syncwarp();
+    if constexpr (SPANS > 0) {
+        store_spans(s, row, bins, total);
+        __syncwarp();
+    }
 
     for (unsigned base = 0; base < candidates.count; base += WARP) {
         const unsigned at = base + lane;

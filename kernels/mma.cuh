@@ -44,6 +44,21 @@ __device__ __forceinline__ void multiply_add(float (&sum)[4], const unsigned (&a
         : "r"(a[2]), "r"(a[3]), "r"(b1));
 #endif
 }
+
+/// As `multiply_add`, of 16 × 8 and 8 × 8 numbers, to nothing or to `sum`.
+__device__ __forceinline__ void multiply_half(float (&sum)[4], unsigned a0, unsigned a1, unsigned b)
+{
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %7, %7, %7};"
+        : "=f"(sum[0]), "=f"(sum[1]), "=f"(sum[2]), "=f"(sum[3])
+        : "r"(a0), "r"(a1), "r"(b), "f"(0.0f));
+}
+
+__device__ __forceinline__ void multiply_add_half(float (&sum)[4], unsigned a0, unsigned a1, unsigned b)
+{
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+        : "r"(a0), "r"(a1), "r"(b));
+}
 #endif
 
 /// Two numbers as the two of 16 bits that make each of them, nearly.

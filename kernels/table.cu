@@ -7,6 +7,12 @@
 
 using Channels = Pack<LANE_CHANNELS>;
 
+/// Pairs of a row that are nearer than spans, if there are any; they come first.
+__device__ __forceinline__ unsigned near_count(const System& s, unsigned row)
+{
+    return SPANS > 0 ? s.spans[static_cast<unsigned long long>(row) * (SPANS + 1)] : s.counts[row];
+}
+
 /// The row, channels and pairs of a lane.
 struct Place {
     unsigned row;
@@ -19,7 +25,8 @@ struct Place {
     unsigned long long first;
     int count;
 
-    __device__ __forceinline__ Place(const System& s, unsigned rows)
+    /// Of all pairs of the row, or of those that are not spans'.
+    __device__ __forceinline__ Place(const System& s, unsigned rows, bool near)
     {
         const unsigned group = threadIdx.x / GROUP;
         row = blockIdx.x * (blockDim.x / GROUP) + group;
@@ -30,7 +37,7 @@ struct Place {
         count = 0;
         // All lanes of a group go through its pairs together, also those that have no channel.
         if (row < rows) {
-            const unsigned all = s.counts[row];
+            const unsigned all = near ? near_count(s, row) : s.counts[row];
             const unsigned begin = all * part / PARTS;
             first = s.starts[row] + begin;
             count = static_cast<int>(all * (part + 1) / PARTS - begin);
@@ -155,7 +162,7 @@ __device__ __forceinline__ void receive_pairs(const Edge* pairs, const Real* y, 
 KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
 {
     __shared__ Edge staged[ROW_THREADS];
-    const Place place(s, s.owned);
+    const Place place(s, s.owned, true);
     const Real* y = kept(block_y(s, block) + place.some_channel());
     const Edge* edges = s.edges + place.first;
     const Edge* group = staged + threadIdx.x / GROUP * GROUP;
@@ -234,7 +241,7 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
 {
     __shared__ Edge staged[ROW_THREADS];
     __shared__ Arm staged_arms[ROW_THREADS];
-    const Place place(s, s.rows);
+    const Place place(s, s.rows, false);
     const Real* y = kept(block_y(s, block) + place.some_channel());
     const Real* g = kept(s.g + place.some_channel());
     const Edge* edges = s.edges + place.first;

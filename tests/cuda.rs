@@ -8,7 +8,7 @@ mod common;
 mod emulator;
 
 use common::cuda_checks::{
-    Source, any_size, corners, crowded, exact, failures, ghosts, many_atoms, same_filters,
+    Source, any_size, corners, crowded, exact, failures, ghosts, many_atoms, same_filters, spans,
 };
 use common::cuda_model::{scaled_model, usual_model};
 use common::{list_checks, motion_checks, resident_checks, term_checks};
@@ -103,6 +103,12 @@ fn half_rounds_as_the_processor_does() {
 #[test]
 fn ghosts_are_folded_or_exchanged() {
     ghosts::<f64>(1..3, 1e-10, device);
+}
+
+/// float32's, as that of nearer pairs.
+#[test]
+fn distant_pairs_have_filters_of_their_own() {
+    spans(device);
 }
 
 /// Some of the cells are shorter than the cutoff, some systems have bins.

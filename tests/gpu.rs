@@ -3,7 +3,7 @@
 mod common;
 
 use common::cuda_checks::{
-    Source, any_size, corners, crowded, exact, ghosts, many_atoms, same_filters,
+    Source, any_size, corners, crowded, exact, ghosts, many_atoms, same_filters, spans,
 };
 use common::{list_checks, motion_checks, resident_checks, term_checks};
 use flashschnet::engine::cuda::{Device, Gpu};
@@ -66,6 +66,12 @@ fn half_rounds_as_the_processor_does() {
 fn ghosts_are_folded_or_exchanged() {
     ghosts::<f64>(0..networks().min(10), 1e-10, device);
     ghosts::<f32>(0..networks().min(10), 1e-4, device);
+}
+
+/// Which structures these are for depends on how many rows fill the GPU, so that the benchmark has to show it too.
+#[test]
+fn distant_pairs_have_filters_of_their_own() {
+    spans(device);
 }
 
 #[test]

@@ -26,12 +26,21 @@ const COMMON: [&str; 3] = ["neighbours", "priors", "motion"];
 /// loops, on some architectures and not on others.
 const ASIDE: u32 = 128;
 /// Those that are on tensor cores whatever the filters.
-const DENSE: [&str; 3] = ["update", "descend", "readout"];
+const TENSOR: [&str; 4] = ["update", "descend", "readout", "receive_spans"];
 /// What tables are made to, coarse since only their size is compiled in.
 const TOLERANCE: f64 = 1e-4;
 
-/// Sources to compile, by what they are.
-fn all_programs() -> Vec<(&'static str, String)> {
+/// A source to compile.
+struct Program {
+    /// What it is.
+    name: &'static str,
+    /// Programs for few rows, and those in float64, differ from others in sizes alone: some architectures will do.
+    everywhere: bool,
+    source: String,
+}
+
+/// Sources to compile.
+fn all_programs() -> Vec<Program> {
     let model = usual_model(128, 5);
     let network = network(&model).expect("a network");
     let (single, double) = (
@@ -40,12 +49,12 @@ fn all_programs() -> Vec<(&'static str, String)> {
     );
     let mut all = Vec::new();
     let mut add = |name, sources: flashschnet::Result<Vec<String>>| {
-        all.extend(
-            sources
-                .expect("programs")
-                .into_iter()
-                .map(|source| (name, source)),
-        );
+        let sources = sources.expect("programs").into_iter().enumerate();
+        all.extend(sources.map(|(regime, source)| Program {
+            name,
+            everywhere: regime > 0 && !name.starts_with("double"),
+            source,
+        }));
     };
     add(
         "single table",
@@ -63,12 +72,17 @@ fn all_programs() -> Vec<(&'static str, String)> {
         "double table",
         programs(network, Filters::Table(&double), LIMITS),
     );
-    add(
-        "double exact",
-        programs(network, Filters::<f64>::Exact, LIMITS),
-    );
     let common = [neighbor_program(), term_program(), motion_program()];
-    all.extend(COMMON.into_iter().zip(common));
+    all.extend(
+        COMMON
+            .into_iter()
+            .zip(common)
+            .map(|(name, source)| Program {
+                name,
+                everywhere: true,
+                source,
+            }),
+    );
     all
 }
 
@@ -78,10 +92,8 @@ fn every_kernel_compiles_for_every_architecture() {
     let work: Vec<_> = ARCHITECTURES
         .iter()
         .flat_map(|&architecture| (0..programs.len()).map(move |at| (architecture, at)))
-        // Programs for few rows, and those in float64, differ in sizes alone: some architectures will do.
         .filter(|&(architecture, at)| {
-            let everywhere = at < 6 && at % 2 == 1 || COMMON.contains(&programs[at].0);
-            everywhere || [(7, 5), (9, 0)].contains(&architecture) && at < 8
+            programs[at].everywhere || [(7, 5), (9, 0)].contains(&architecture)
         })
         .collect();
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -90,7 +102,7 @@ fn every_kernel_compiles_for_every_architecture() {
             let (programs, work) = (programs.clone(), work.clone());
             thread::spawn(move || {
                 for &(architecture, at) in work.iter().skip(worker).step_by(threads) {
-                    let (name, source) = &programs[at];
+                    let Program { name, source, .. } = &programs[at];
                     let log = compile(source, architecture)
                         .unwrap_or_else(|e| panic!("{name}: {e}"))
                         .log;
@@ -128,7 +140,7 @@ fn check(name: &str, architecture: (u32, u32), log: &str) {
         if line.contains("bytes spill stores") {
             kernels += 1;
             let tensor =
-                name.ends_with("exact") || name.starts_with("single") && DENSE.contains(&kernel);
+                name.ends_with("exact") || name.starts_with("single") && TENSOR.contains(&kernel);
             let most = if tensor { ASIDE } else { 0 };
             assert!(
                 spilled(line, "stores") <= most && spilled(line, "loads") <= most,

@@ -14,7 +14,7 @@ use flashschnet::filter::{HalfTables, Tables, half};
 use flashschnet::model::Model;
 use flashschnet::potential::{Options, Potential};
 
-use super::cuda_model::scaled_model;
+use super::cuda_model::{scaled_model, usual_model};
 use super::failing::{Failing, Plan};
 use super::random_model::{RandomModel, TYPES};
 use super::random_system::{random_box, random_system};
@@ -468,6 +468,73 @@ pub fn many_atoms(device: MakeDevice) {
     let found = system.compute(&mut potential(&model.model, engine));
     let deviation = deviation(&found, &expected);
     assert!(deviation < 1e-10, "{deviation:e}");
+}
+
+/// Structures whose distant pairs have kernels of their own: batches of unequal sizes, one too large for shared memory among them,
+/// small cells, and one structure alone whose rows several blocks share. Against the reference engine, and bits from call to call.
+pub fn spans(device: MakeDevice) {
+    const KEPT: f64 = 5e-7;
+    for (width, seed) in [(64, 2), (128, 0)] {
+        let model = usual_model(width, 2);
+        let network = flashschnet::engine::network(&model).expect("a network");
+        let tables = Tables::<f32>::build(network, KEPT);
+        let mut found = potential(
+            &model,
+            CudaEngine::tuned(
+                model.clone(),
+                Filters::Table(&tables),
+                device(seed),
+                |tuning| {
+                    tuning.span_atoms = 2;
+                },
+            )
+            .expect("an engine"),
+        );
+        let mut near_only = potential(
+            &model,
+            CudaEngine::new(model.clone(), Filters::Table(&tables), device(seed))
+                .expect("an engine"),
+        );
+        let mut reference = potential(&model, reference(&model));
+        let mut rng = Rng::with_seed(seed);
+        let mut grid = |counts: [usize; 3], cell: Option<f64>| {
+            let mut system = random_box(&mut rng, counts);
+            system.positions = system
+                .positions
+                .iter()
+                .map(|p| p.map(|x| 3.6 * x))
+                .collect();
+            system.types = (0..system.positions.len())
+                .map(|at| 1 + at as i32 % 2)
+                .collect();
+            system.cell =
+                cell.map(|edge| [[edge, 0.0, 0.0], [0.1 * edge, edge, 0.0], [0.0, 0.0, edge]]);
+            system.periodic = [cell.is_some(); 3];
+            system
+        };
+        let batches = if width == 64 {
+            vec![
+                vec![
+                    grid([2, 3, 3], None),
+                    grid([2, 2, 1], Some(10.0)),
+                    grid([3, 3, 4], None),
+                ],
+                vec![grid([1, 2, 3], None)],
+            ]
+        } else {
+            vec![vec![grid([3, 4, 4], None)]]
+        };
+        for systems in batches {
+            let expected = compute_batch(&mut reference, &systems);
+            let first = compute_batch(&mut found, &systems);
+            assert_eq!(compute_batch(&mut found, &systems), first);
+            // Else nothing of this would have been looked at.
+            assert_ne!(compute_batch(&mut near_only, &systems), first);
+            let deviation = deviation(&first, &expected);
+            println!("spans, {width} channels: {deviation:.1e}");
+            assert!(deviation < 4e-6, "{width} channels: {deviation:e}");
+        }
+    }
 }
 
 /// Memory that is not to be had at any place, after which all is well; and a device that is lost, after which all calls fail.

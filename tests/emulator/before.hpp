@@ -304,6 +304,19 @@ static inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigne
     emulator::wait(warp.group);
 }
 
+/// As mma.m16n8k8 has it: the left halves of those.
+[[maybe_unused]] static inline void multiply_add_half(float (&sum)[4], unsigned a0, unsigned a1, unsigned b)
+{
+    const unsigned a[4] = {a0, a1, 0, 0};
+    multiply_add(sum, a, b, 0);
+}
+
+[[maybe_unused]] static inline void multiply_half(float (&sum)[4], unsigned a0, unsigned a1, unsigned b)
+{
+    sum[0] = sum[1] = sum[2] = sum[3] = 0.0f;
+    multiply_add_half(sum, a0, a1, b);
+}
+
 [[maybe_unused]] static void sincospi(double x, double* sine, double* cosine)
 {
     const double angle = 3.141592653589793238462643383279502884 * x;

@@ -16,6 +16,7 @@ pub enum Kernel {
     Readout,
     Send,
     SendVirials,
+    ReceiveSpans,
     Descend,
     Collect,
     Total,
@@ -41,7 +42,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Start,
         Self::Geometry,
         Self::Rank,
@@ -50,6 +51,7 @@ impl Kernel {
         Self::Readout,
         Self::Send,
         Self::SendVirials,
+        Self::ReceiveSpans,
         Self::Descend,
         Self::Collect,
         Self::Total,
@@ -84,6 +86,7 @@ impl Kernel {
             Self::Readout => "readout",
             Self::Send => "send",
             Self::SendVirials => "send_virials",
+            Self::ReceiveSpans => "receive_spans",
             Self::Descend => "descend",
             Self::Collect => "collect",
             Self::Total => "total",

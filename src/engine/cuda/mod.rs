@@ -19,6 +19,7 @@ mod motion_system;
 mod mover;
 mod passes;
 mod source;
+mod spans;
 mod system;
 mod term_system;
 mod term_tables;
@@ -26,6 +27,7 @@ mod tuning;
 mod unlisted;
 mod weights;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 pub use compiler::compile;
@@ -43,6 +45,7 @@ use self::fragments::Fragments;
 use self::lists::Lists;
 use self::mover::Mover;
 use self::source::{Widths, basis_numbers, source};
+use self::spans::SpanFragments;
 use self::term_tables::TermTables;
 use self::tuning::Regime;
 use self::unlisted::Unlisting;
@@ -50,7 +53,7 @@ use self::weights::{Padding, pack};
 use super::{Engine, Exchange, Graph, OnDevice, Results, Rows, Wanted};
 use crate::Result;
 use crate::filter::half::rounded;
-use crate::filter::{HalfTables, Spacing, Tables};
+use crate::filter::{HalfTables, Spacing, Spans, Tables};
 use crate::model::{Model, Network};
 use crate::simd::Real;
 
@@ -85,8 +88,10 @@ pub struct CudaEngine<T> {
     model: Arc<Model>,
     recipe: Recipe,
     /// One for each regime, made when it is first needed.
-    programs: [Option<Program>; 2],
+    programs: [Option<Program>; Regime::ALL.len()],
     limits: Limits,
+    /// Sizes of structures that have a regime of their own.
+    batch: Option<RangeInclusive<usize>>,
     work: Workspace,
     /// What finds neighbours, made when it is first needed.
     unlisting: Option<Unlisting>,
@@ -114,6 +119,8 @@ struct Recipe {
     way: Way,
     /// Whether dense layers are for tensor cores.
     split: bool,
+    /// Of distant pairs, where tables are wide enough for that.
+    spans: Option<Spans>,
     declarations: String,
     widths: Widths,
     adjust: fn(&mut Tuning),
@@ -138,6 +145,8 @@ struct Workspace {
     tables: Array,
     scales: Array,
     fragments: Array,
+    span_fragments: Array,
+    span_scales: Array,
     basis: Array,
     references: Array,
     lists: Lists,
@@ -145,6 +154,7 @@ struct Workspace {
     types: Array,
     cells: Array,
     counts: Array,
+    spans: Array,
     edges: Array,
     arms: Array,
     x: Array,
@@ -165,6 +175,8 @@ impl Workspace {
             tables: array(),
             scales: array(),
             fragments: array(),
+            span_fragments: array(),
+            span_scales: array(),
             basis: array(),
             references: array(),
             lists: Lists::new(device),
@@ -172,6 +184,7 @@ impl Workspace {
             types: array(),
             cells: array(),
             counts: array(),
+            spans: array(),
             edges: array(),
             arms: array(),
             x: array(),
@@ -227,6 +240,13 @@ impl<T: CudaReal> CudaEngine<T> {
             let scales = fragments.scales.iter().map(|&x| T::from_f64(x));
             work.scales.set(&scales.collect::<Vec<T>>())?;
         }
+        if let Some(spans) = &recipe.spans {
+            let fragments = SpanFragments::new(spans, network.blocks.len());
+            work.span_fragments.set(&fragments.numbers)?;
+            work.span_scales.set(&fragments.scales)?;
+        }
+        let limits = device.limits();
+        let batch = recipe.batch::<T>(limits)?;
         let blocks = 0..network.blocks.len();
         match filters {
             Filters::Exact | Filters::HalfExact => {}
@@ -245,8 +265,9 @@ impl<T: CudaReal> CudaEngine<T> {
         }
         let mut engine = Self {
             recipe,
-            programs: [None; 2],
-            limits: device.limits(),
+            programs: [None; Regime::ALL.len()],
+            batch,
+            limits,
             work,
             unlisting: None,
             terms: None,
@@ -275,22 +296,25 @@ impl<T: CudaReal> CudaEngine<T> {
         let (text, tuning) = self.recipe.program::<T>(network, self.limits, regime)?;
         let (dense, readout) = (tuning.dense.blocks.bytes, tuning.dense.readout.bytes);
         let rows = tuning.row_shared() as u32;
-        let number = self.device.load(
-            &text,
-            &[
-                (Kernel::Start, 0),
-                (Kernel::Geometry, tuning.geometry_shared() as u32),
-                (Kernel::Rank, Tuning::RANK_SHARED as u32),
-                (Kernel::Receive, rows),
-                (Kernel::Send, rows),
-                (Kernel::SendVirials, rows),
-                (Kernel::Update, dense as u32),
-                (Kernel::Descend, dense as u32),
-                (Kernel::Readout, readout as u32),
-                (Kernel::Collect, 0),
-                (Kernel::Total, 0),
-            ],
-        )?;
+        let mut kernels = vec![
+            (Kernel::Start, 0),
+            (Kernel::Geometry, tuning.geometry_shared() as u32),
+            (Kernel::Rank, Tuning::RANK_SHARED as u32),
+            (Kernel::Receive, rows),
+            (Kernel::Send, rows),
+            (Kernel::SendVirials, rows),
+            (Kernel::Update, dense as u32),
+            (Kernel::Descend, dense as u32),
+            (Kernel::Readout, readout as u32),
+            (Kernel::Collect, 0),
+            (Kernel::Total, 0),
+        ];
+        if tuning.spans > 0 {
+            // As much as there is: how much of it a launch has depends on the structures.
+            let held = self.limits.shared;
+            kernels.push((Kernel::ReceiveSpans, held));
+        }
+        let number = self.device.load(&text, &kernels)?;
         let program = Program { number, tuning };
         self.programs[regime as usize] = Some(program);
         Ok(program)
@@ -316,6 +340,15 @@ impl Recipe {
             Filters::Table(tables) => Way::Table(*tables.spacing()),
             Filters::Half(tables) => Way::Table(*tables.spacing()),
         };
+        let spans = match filters {
+            Filters::Table(tables) => Some((tables.spacing(), tables.bound())),
+            Filters::Half(tables) => Some((tables.spacing(), tables.bound())),
+            Filters::Exact | Filters::HalfExact => None,
+        };
+        let spans = spans
+            .filter(|_| size_of::<T>() == 4 && spans::width(network.description.filters).is_some())
+            .map(|(spacing, bound)| Spans::build(network, spacing, bound))
+            .filter(|spans| spans.bounds().len() > 1);
         let network = if half { &rounded(network) } else { network };
         let mut packed = pack(network, Padding(widths.pad));
         let mut fragments = if way == Way::Tensor {
@@ -331,6 +364,7 @@ impl Recipe {
         let recipe = Self {
             way,
             split,
+            spans,
             declarations: packed.declarations,
             widths,
             adjust,
@@ -345,11 +379,37 @@ impl Recipe {
         limits: Limits,
         regime: Regime,
     ) -> Result<(String, Tuning)> {
-        let bytes = size_of::<T>();
-        let mut tuning = Tuning::new(self.widths, bytes, self.way, self.split, limits, regime)?;
-        (self.adjust)(&mut tuning);
-        let text = source(network, T::NAME, self.way, &tuning, &self.declarations);
+        let tuning = self.tuning::<T>(limits, regime)?;
+        let spans = self.spans.as_ref();
+        let text = source(
+            network,
+            T::NAME,
+            self.way,
+            &tuning,
+            spans,
+            &self.declarations,
+        );
         Ok((text, tuning))
+    }
+
+    fn tuning<T: CudaReal>(&self, limits: Limits, regime: Regime) -> Result<Tuning> {
+        let (bytes, spans) = (size_of::<T>(), self.spans.as_ref());
+        let on_tensor_cores = (self.split, spans);
+        let mut tuning = Tuning::new(
+            self.widths,
+            bytes,
+            self.way,
+            on_tensor_cores,
+            limits,
+            regime,
+        )?;
+        (self.adjust)(&mut tuning);
+        Ok(tuning)
+    }
+
+    /// Sizes of structures for which [`Regime::Batch`] is.
+    fn batch<T: CudaReal>(&self, limits: Limits) -> Result<Option<RangeInclusive<usize>>> {
+        Ok(self.tuning::<T>(limits, Regime::Batch)?.batch(limits))
     }
 }
 
@@ -377,8 +437,9 @@ pub fn programs<T: CudaReal>(
     limits: Limits,
 ) -> Result<Vec<String>> {
     let (recipe, ..) = Recipe::new(network, filters, |_| ());
-    Regime::ALL
-        .into_iter()
+    let regimes = Regime::ALL.into_iter();
+    regimes
+        .filter(|&regime| regime != Regime::Batch || recipe.spans.is_some())
         .map(|regime| Ok(recipe.program::<T>(network, limits, regime)?.0))
         .collect()
 }

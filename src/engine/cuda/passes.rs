@@ -1,6 +1,6 @@
 //! The way through the network and back, launch by launch.
 
-use super::device::{Batch, Kernel, Lane, Launch, words_of};
+use super::device::{Batch, Kernel, Lane, Launch, Limits, words_of};
 use super::system::System;
 use super::tuning::{Regime, Tuning};
 use super::{CudaEngine, CudaReal, Program};
@@ -56,7 +56,9 @@ impl<T: CudaReal> CudaEngine<T> {
 
     /// Everything that the launches of a call need, and none of them yet.
     pub(super) fn run(&mut self, inputs: &Inputs, shape: Shape, wanted: Wanted) -> Result<Run> {
-        let program = self.program(Regime::of(shape.rows, self.limits))?;
+        let batch = self.batch.clone().filter(|_| shape.rows == shape.owned);
+        let regime = Regime::of(shape.rows, shape.structures, batch, self.limits);
+        let program = self.program(regime)?;
         let system = self.place(inputs, shape, &program.tuning, wanted)?;
         Ok(Run {
             program,
@@ -86,6 +88,7 @@ impl<T: CudaReal> CudaEngine<T> {
         }
         for block in 0..blocks {
             run.rows(Kernel::Receive, owned, block);
+            run.spans(block, self.limits);
             run.dense(Kernel::Update, block);
             if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
                 let first = (block + 1) * rows * self.recipe.widths.filters;
@@ -206,9 +209,16 @@ impl<T: CudaReal> CudaEngine<T> {
             tables: work.tables.address(),
             scales: work.scales.address(),
             fragments: work.fragments.address(),
+            span_fragments: work.span_fragments.address(),
+            span_scales: work.span_scales.address(),
             basis: work.basis.address(),
             references: work.references.address(),
             counts: work.counts.reserve::<u32>(rows)?,
+            spans: if tuning.spans > 0 {
+                work.spans.reserve::<u32>(rows * (tuning.spans + 1))?
+            } else {
+                0
+            },
             edges: work.edges.reserve::<u8>(pairs * edge)?,
             arms: work.arms.reserve::<u8>(pairs * arm)?,
             x: work.x.reserve::<T>(owned * widths.features)?,
@@ -233,6 +243,8 @@ impl<T: CudaReal> CudaEngine<T> {
             coincident: section(0),
             rows: rows as u32,
             owned: owned as u32,
+            held: rows.div_ceil(shape.structures.max(1)) as u32,
+            unused: 0,
         };
         if gradients && rows > owned {
             // Ghosts give nothing back here, unless an exchange says what.
@@ -439,6 +451,20 @@ impl Run {
         };
         let grid = (rows.div_ceil(threads / lanes) as u32, slices as u32);
         self.launch(kernel, grid, (threads, shared), block);
+    }
+
+    /// Blocks that hold a structure's features, as many for each as fill the GPU.
+    fn spans(&mut self, block: usize, limits: Limits) {
+        let tuning = &self.program.tuning;
+        if tuning.spans == 0 {
+            return;
+        }
+        let (structures, slices) = (self.shape.structures, tuning.span_slices());
+        let splits = (limits.multiprocessors as usize / (structures * slices)).max(1);
+        let shared = tuning.span_shared(self.system.held as usize);
+        let grid = (structures as u32, (slices * splits) as u32);
+        let size = (tuning.span_threads, shared);
+        self.launch(Kernel::ReceiveSpans, grid, size, block);
     }
 
     /// A team a few owned rows.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Way;
 use super::tuning::Tuning;
-use crate::filter::{ORDER, Spacing};
+use crate::filter::{ORDER, Spacing, Spans};
 use crate::model::{Activation, Aggregation, Basis, Dense, Envelope, Network};
 
 /// Distance of rows in bytes: whole lines of memory.
@@ -61,6 +61,7 @@ pub(super) fn source(
     real: &str,
     way: Way,
     tuning: &Tuning,
+    spans: Option<&Spans>,
     declarations: &str,
 ) -> String {
     let widths = tuning.widths;
@@ -136,12 +137,16 @@ pub(super) fn source(
             ("ORDER", integer(ORDER)),
             ("INTERVALS", integer(spacing.map_or(1, Spacing::intervals))),
             ("BINS", integer(tuning.bins)),
+            ("SPANS", integer(tuning.spans)),
+            ("SPAN_THREADS", integer(tuning.span_threads)),
+            ("SPAN_WIDTH", integer(tuning.span_width)),
             ("BIN_SHIFT", integer(tuning.bin_shift)),
             ("GROUP", integer(tuning.group)),
             ("LANE_CHANNELS", integer(tuning.lane_channels)),
             ("SLICES", integer(tuning.slices())),
             ("PARTS", integer(tuning.parts)),
             ("MESSAGE_PARTS", integer(tuning.message_parts())),
+            ("GRADIENT_PARTS", integer(tuning.gradient_parts())),
             ("FORCE_SLICES", integer(tuning.force_slices())),
             ("DENSE_TEAM", integer(tuning.dense.team)),
             ("DENSE_COLUMNS", integer(tuning.dense.columns)),
@@ -183,6 +188,8 @@ pub(super) fn source(
             ("FILTER_ENVELOPE_WIDTH", number(filter_width)),
         ],
     );
+    let bounds = spans.filter(|_| tuning.spans > 0).map(Spans::bounds);
+    text.push_str(&span_bound(bounds.unwrap_or(&[usize::MAX])));
     text.push_str("#ifdef __CUDACC__\n#pragma nv_diag_default 177\n#endif\n");
     let mut file = |name: &str, content: &str| {
         let _ = write!(text, "#line 1 \"kernels/{name}\"\n{content}");
@@ -209,6 +216,9 @@ pub(super) fn source(
     match way {
         Way::Table(_) => {
             files!("table.cu");
+            if tuning.spans > 0 {
+                files!("spans.cu");
+            }
         }
         Way::Exact => {
             files!("basis.cuh", "exact.cu");
@@ -218,6 +228,18 @@ pub(super) fn source(
         }
     }
     files!("blocks.cu", "readout.cu");
+    text
+}
+
+/// A function that has the intervals where spans begin and end.
+fn span_bound(bounds: &[usize]) -> String {
+    let mut text =
+        String::from("__device__ constexpr int span_bound([[maybe_unused]] int k)\n{\n    return ");
+    for (at, bound) in bounds[..bounds.len() - 1].iter().enumerate() {
+        let _ = write!(text, "k == {at} ? {bound} : ");
+    }
+    let last = bounds[bounds.len() - 1].min(i32::MAX as usize);
+    let _ = writeln!(text, "{last};\n}}");
     text
 }
 

@@ -20,9 +20,12 @@ pub struct System {
     pub tables: u64,
     pub scales: u64,
     pub fragments: u64,
+    pub span_fragments: u64,
+    pub span_scales: u64,
     pub basis: u64,
     pub references: u64,
     pub counts: u64,
+    pub spans: u64,
     pub edges: u64,
     pub arms: u64,
     pub x: u64,
@@ -39,6 +42,8 @@ pub struct System {
     pub coincident: u64,
     pub rows: u32,
     pub owned: u32,
+    pub held: u32,
+    pub unused: u32,
 }
 
 // SAFETY: numbers, those of 64 bits first and an even number of those of 32, so that nothing is between them.

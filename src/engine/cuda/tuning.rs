@@ -1,9 +1,13 @@
 //! How the work is cut up: what a lane, a warp and a block take on. Results do not depend on it but for rounding.
 
+use std::ops::RangeInclusive;
+
 use super::Way;
 use super::dense::Dense;
 use super::device::Limits;
 use super::source::Widths;
+use super::spans;
+use crate::filter::Spans;
 use crate::{Error, Result};
 
 const WARP: usize = 32;
@@ -13,6 +17,8 @@ const USUAL_SHARED: usize = 48 * 1024;
 const MAX_BINS: usize = 512;
 /// Bins of distances where there are no tables: enough that pairs side by side need the same basis functions.
 const EXACT_BINS: usize = 256;
+/// Pairs of spans that an atom must be able to have: with fewer, most products of 16 would be half empty.
+const SPAN_PAIRS: f64 = 128.0;
 
 /// Whether there are rows enough to fill the GPU with a few lanes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,16 +27,31 @@ pub(super) enum Regime {
     Few,
     /// A warp takes a row, or several: what counts is how much is done in all.
     Many,
+    /// As many, of structures that are large enough for spans of distance to have many pairs of a row, and small enough for
+    /// shared memory.
+    Batch,
 }
 
 impl Regime {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 2] = [Self::Few, Self::Many];
+    pub const ALL: [Self; 3] = [Self::Few, Self::Many, Self::Batch];
 
-    /// That of this many rows.
-    pub fn of(rows: usize, limits: Limits) -> Self {
-        if rows < 24 * limits.multiprocessors as usize {
+    /// Whether so many rows are few.
+    pub fn few(rows: usize, limits: Limits) -> bool {
+        rows < 24 * limits.multiprocessors as usize
+    }
+
+    /// That of this many rows in structures of a size, if `batch` says for what sizes there are spans.
+    pub fn of(
+        rows: usize,
+        structures: usize,
+        batch: Option<RangeInclusive<usize>>,
+        limits: Limits,
+    ) -> Self {
+        if Self::few(rows, limits) {
             Self::Few
+        } else if batch.is_some_and(|sizes| sizes.contains(&rows.div_ceil(structures.max(1)))) {
+            Self::Batch
         } else {
             Self::Many
         }
@@ -69,6 +90,12 @@ pub struct Tuning {
     pub(super) geometry_threads: usize,
     /// Whether a block takes the pairs of a row at once.
     pub(super) ranks: bool,
+    /// Spans of distance with a kernel of their own, channels of its blocks, and their threads.
+    pub(super) spans: usize,
+    pub(super) span_width: usize,
+    pub(super) span_threads: usize,
+    /// Atoms that a structure has at least for them to be used.
+    pub span_atoms: usize,
 }
 
 impl Tuning {
@@ -84,7 +111,7 @@ impl Tuning {
         widths: Widths,
         bytes: usize,
         way: Way,
-        split: bool,
+        (split, spans): (bool, Option<&Spans>),
         limits: Limits,
         regime: Regime,
     ) -> Result<Self> {
@@ -97,6 +124,10 @@ impl Tuning {
                 .find(|shift| (intervals - 1) >> shift < MAX_BINS)
                 .unwrap_or(0)
         });
+        // Spans begin where bins do.
+        let spans = spans.filter(|_| regime == Regime::Batch && bin_shift == 0);
+        let span_count = spans.map_or(0, |spans| spans.bounds().len() - 1);
+        let span_width = spans::width(widths.filters).unwrap_or(0);
         let bins = intervals.map_or(EXACT_BINS, |intervals| ((intervals - 1) >> bin_shift) + 1);
         // Many channels a lane spread the cost of finding a pair, few lanes a row keep a slice in the nearest cache.
         let (group, lane_channels) = match (intervals, bytes) {
@@ -122,6 +153,10 @@ impl Tuning {
             exact_rows: 8,
             geometry_threads: 4 * WARP,
             ranks: regime == Regime::Few,
+            spans: span_count,
+            span_width,
+            span_threads: if span_width > 64 { 384 } else { 512 },
+            span_atoms: spans.map_or(usize::MAX, |spans| (SPAN_PAIRS / spans.share()) as usize),
         };
         if intervals.is_some() && bytes == 4 {
             // Rows side by side have their neighbours in common, which the nearest cache then holds for all of them.
@@ -167,14 +202,35 @@ impl Tuning {
         (2 * self.exact_rows * self.widths.filter + 2 * self.exact_rows).next_multiple_of(4)
     }
 
-    /// Sums of a row's messages that are left to be added up.
-    pub(super) fn message_parts(&self) -> usize {
+    /// Sums of dE/dy of a row that are left to be added up.
+    pub(super) fn gradient_parts(&self) -> usize {
         if self.table { self.parts } else { 1 }
     }
 
-    /// The same of its forces.
+    /// The same of its messages: also of distant pairs.
+    pub(super) fn message_parts(&self) -> usize {
+        self.gradient_parts() + usize::from(self.spans > 0)
+    }
+
+    /// What the row kernels work on by themselves, with sums of forces of their own: slices of parts.
     pub(super) fn force_slices(&self) -> usize {
-        self.slices() * self.message_parts()
+        self.slices() * self.gradient_parts()
+    }
+
+    /// Parts of a row's channels that blocks of the spans' kernel take.
+    pub(super) fn span_slices(&self) -> usize {
+        self.widths.filters / self.span_width
+    }
+
+    /// Bytes of shared memory that the spans' kernel needs for coefficients, and for features of so many rows.
+    pub(super) fn span_shared(&self, rows: usize) -> usize {
+        spans::bytes(self.span_width) * self.spans + rows * self.span_width * size_of::<f32>()
+    }
+
+    /// Numbers of atoms in a structure for which there are spans.
+    pub(super) fn batch(&self, limits: Limits) -> Option<RangeInclusive<usize>> {
+        let left = (limits.shared as usize).saturating_sub(self.span_shared(0));
+        (self.spans > 0).then(|| self.span_atoms..=left / (self.span_width * size_of::<f32>()))
     }
 
     /// Shared memory of a block of the row kernels.

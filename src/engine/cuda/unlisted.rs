@@ -267,7 +267,7 @@ impl<T: CudaReal> CudaEngine<T> {
 
     /// Whether so many rows are few.
     pub(super) fn few(&self, rows: usize) -> bool {
-        Regime::of(rows, self.limits) == Regime::Few
+        Regime::few(rows, self.limits)
     }
 
     pub(super) fn cutoff(&self) -> Result<f64> {
