@@ -83,9 +83,9 @@ struct System {
     const unsigned* owners;
     const Real* weights;
     const Real* tables;
-    /// With filter networks on tensor cores, what undoes the scale of a layer's weights: two a block.
+    /// What undoes the scales of weights for tensor cores: two a block for filter networks there, then those of dense layers.
     const Real* scales;
-    /// Weights of filter networks for tensor cores: a lane's parts of 16 × 16 of them at once.
+    /// Weights for tensor cores, in the same order: a lane's parts of 16 × 16 of them at once.
     const uint4* fragments;
     /// Coefficients of spans: a lane's parts of 16 × 8 of them at once, and what undoes their scale, one number a block.
     const uint4* span_fragments;

@@ -56,7 +56,7 @@ impl Dense {
         }
     }
 
-    /// With tensor cores: a warp has 32 columns of many rows, or 16 of few, whose matrices are then under way all at once.
+    /// By tensor cores: a warp has 32 columns of many rows, or 16 of few, whose matrices are then under way all at once.
     fn split(widths: Widths, regime: Regime, limit: usize) -> Self {
         let few = regime == Regime::Few;
         let groups = widths.block.max(widths.readout).div_ceil(2 * TILE);
@@ -85,7 +85,7 @@ impl Dense {
         }
     }
 
-    /// With matrices where they always are.
+    /// By ordinary arithmetic.
     fn streamed(widths: Widths, bytes: usize, regime: Regime, limit: usize) -> Result<Self> {
         let few = regime == Regime::Few;
         let team = if few { 4 * WARP } else { WARP };
