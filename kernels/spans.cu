@@ -22,7 +22,9 @@ struct SpanWork {
     __device__ __forceinline__ explicit SpanWork(const System& s)
     {
         structure_first = s.structures[blockIdx.x];
-        rows = s.structures[blockIdx.x + 1] - structure_first;
+        // A host may say what cannot be, which others report.
+        const unsigned end = s.structures[blockIdx.x + 1];
+        rows = end > structure_first ? end - structure_first : 0;
     }
 
     __device__ __forceinline__ static int slice() { return blockIdx.y % SPAN_SLICES; }
@@ -41,6 +43,7 @@ struct SpanFeatures {
     /// Of this lane, in the structure's first row.
     const float* base;
     unsigned structure_first;
+    unsigned rows;
 
     /// Where a lane's four channels of the first and second 16 are.
     struct Place {
@@ -51,7 +54,9 @@ struct SpanFeatures {
 
     __device__ __forceinline__ Place place(unsigned row) const
     {
-        const unsigned at = (row - structure_first) * ROW;
+        const unsigned local = row - structure_first;
+        // Others report a list that is another structure's; here nothing beside the rows is read.
+        const unsigned at = (local < rows ? local : rows - 1) * ROW;
         const unsigned turn = HELD ? row % 2 * 16 : 0;
         return {at + turn, at + 16 - turn};
     }
@@ -358,9 +363,9 @@ KERNEL(receive_spans, SPAN_THREADS, 1)
     }
     __syncthreads();
     if (held) {
-        receive_spans(s, block, work, fragments, SpanFeatures<true>{copy + own, work.structure_first});
+        receive_spans(s, block, work, fragments, SpanFeatures<true>{copy + own, work.structure_first, work.rows});
     } else {
         const float* first = row_of<FILTER_STRIDE>(y, work.structure_first);
-        receive_spans(s, block, work, fragments, SpanFeatures<false>{first + own, work.structure_first});
+        receive_spans(s, block, work, fragments, SpanFeatures<false>{first + own, work.structure_first, work.rows});
     }
 }

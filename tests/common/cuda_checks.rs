@@ -7,7 +7,7 @@ use std::thread;
 
 use fastrand::Rng;
 use flashschnet::engine::cpu::{CpuEngine, Filters as CpuFilters};
-use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Filters};
+use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Filters, Tuning};
 use flashschnet::engine::reference::ReferenceEngine;
 use flashschnet::engine::{Engine, Exchange, Graph, Owners, Results, Rows, Wanted};
 use flashschnet::filter::{HalfTables, Tables, half};
@@ -470,6 +470,30 @@ pub fn many_atoms(device: MakeDevice) {
     assert!(deviation < 1e-10, "{deviation:e}");
 }
 
+/// An engine that has spans for structures of any size.
+pub fn with_spans(
+    model: &Arc<Model>,
+    tables: &Tables<f32>,
+    device: Box<dyn Device>,
+) -> CudaEngine<f32> {
+    let filters = Filters::Table(tables);
+    let any_size = |tuning: &mut Tuning| tuning.span_atoms = 2;
+    CudaEngine::tuned(model.clone(), filters, device, any_size).expect("an engine")
+}
+
+/// A structure for [`usual_model`], most of whose pairs are far apart; if `cell` is an edge, in a cell.
+pub fn beads(rng: &mut Rng, counts: [usize; 3], cell: Option<f64>) -> System {
+    let mut system = random_box(rng, counts);
+    for p in &mut system.positions {
+        *p = p.map(|x| 3.6 * x);
+    }
+    let atoms = 0..system.positions.len() as i32;
+    system.types = atoms.map(|at| 1 + at % 2).collect();
+    system.cell = cell.map(|edge| [[edge, 0.0, 0.0], [0.1 * edge, edge, 0.0], [0.0, 0.0, edge]]);
+    system.periodic = [cell.is_some(); 3];
+    system
+}
+
 /// Structures whose distant pairs have kernels of their own: batches of unequal sizes, one too large for shared memory among them,
 /// small cells, and one structure alone whose rows several blocks share. Against the reference engine, and bits from call to call.
 pub fn spans(device: MakeDevice) {
@@ -478,18 +502,7 @@ pub fn spans(device: MakeDevice) {
         let model = usual_model(width, 2);
         let network = flashschnet::engine::network(&model).expect("a network");
         let tables = Tables::<f32>::build(network, KEPT);
-        let mut found = potential(
-            &model,
-            CudaEngine::tuned(
-                model.clone(),
-                Filters::Table(&tables),
-                device(seed),
-                |tuning| {
-                    tuning.span_atoms = 2;
-                },
-            )
-            .expect("an engine"),
-        );
+        let mut found = potential(&model, with_spans(&model, &tables, device(seed)));
         let mut near_only = potential(
             &model,
             CudaEngine::new(model.clone(), Filters::Table(&tables), device(seed))
@@ -497,21 +510,7 @@ pub fn spans(device: MakeDevice) {
         );
         let mut reference = potential(&model, reference(&model));
         let mut rng = Rng::with_seed(seed);
-        let mut grid = |counts: [usize; 3], cell: Option<f64>| {
-            let mut system = random_box(&mut rng, counts);
-            system.positions = system
-                .positions
-                .iter()
-                .map(|p| p.map(|x| 3.6 * x))
-                .collect();
-            system.types = (0..system.positions.len())
-                .map(|at| 1 + at as i32 % 2)
-                .collect();
-            system.cell =
-                cell.map(|edge| [[edge, 0.0, 0.0], [0.1 * edge, edge, 0.0], [0.0, 0.0, edge]]);
-            system.periodic = [cell.is_some(); 3];
-            system
-        };
+        let mut grid = |counts, cell| beads(&mut rng, counts, cell);
         let batches = if width == 64 {
             vec![
                 vec![

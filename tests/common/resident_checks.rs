@@ -1,10 +1,13 @@
 //! Hosts whose arrays are on the device.
 
-use flashschnet::engine::cuda::{CudaEngine, Device};
+use fastrand::Rng;
+use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device};
 use flashschnet::engine::{OnDevice, Resident, ResidentResults, Results, Unlisted, Wanted};
+use flashschnet::filter::Tables;
 use flashschnet::{Error, Result};
 
-use super::cuda_checks::{MakeDevice, Source, batch, cuda};
+use super::cuda_checks::{MakeDevice, Source, batch, beads, cuda, with_spans};
+use super::cuda_model::usual_model;
 use super::random_model::TYPES;
 use super::system::{ALL, System};
 
@@ -13,8 +16,10 @@ const SKIN: f64 = 0.2;
 const RECORDS: u64 = 1;
 
 /// A host's arrays, here and on the device.
-struct Host {
-    engine: CudaEngine<f64>,
+struct Host<T> {
+    engine: CudaEngine<T>,
+    /// The model's types.
+    known: Vec<i32>,
     offsets: Vec<usize>,
     positions: Vec<[f64; 3]>,
     types: Vec<i32>,
@@ -29,8 +34,8 @@ fn bytes<T>(values: &[T]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }
 
-impl Host {
-    fn new(mut engine: CudaEngine<f64>, systems: &[System]) -> Self {
+impl<T: CudaReal> Host<T> {
+    fn new(mut engine: CudaEngine<T>, known: &[i32], systems: &[System]) -> Self {
         let mut offsets = vec![0];
         let (mut positions, mut types) = (Vec::new(), Vec::new());
         for system in systems {
@@ -70,6 +75,7 @@ impl Host {
         engine.forget_list();
         Self {
             engine,
+            known: known.to_vec(),
             offsets,
             positions,
             types,
@@ -133,8 +139,8 @@ impl Host {
     }
 
     /// The same from the host's memory.
-    fn expected(&self, engine: &mut CudaEngine<f64>) -> Results {
-        let row = |kind: &i32| TYPES.iter().position(|t| t == kind).expect("a type") as u32;
+    fn expected(&self, engine: &mut CudaEngine<T>) -> Results {
+        let row = |kind: &i32| self.known.iter().position(|t| t == kind).expect("a type") as u32;
         let types: Vec<u32> = self.types.iter().map(row).collect();
         let mut results = Results::default();
         let given = Unlisted {
@@ -152,7 +158,7 @@ impl Host {
         results
     }
 
-    fn check(&mut self, engine: &mut CudaEngine<f64>, stream: u64, what: &str) {
+    fn check(&mut self, engine: &mut CudaEngine<T>, stream: u64, what: &str) {
         let found = self
             .compute(stream)
             .unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -200,7 +206,11 @@ impl Host {
 /// The same bits as from the host's memory; errors found on the device; lists that outgrow their room.
 pub fn resident(device: MakeDevice, records: bool) {
     let (model, systems) = batch(6);
-    let mut host = Host::new(cuda(&model.model, Source::Exact, device(6)), &systems);
+    let mut host = Host::new(
+        cuda(&model.model, Source::Exact, device(6)),
+        &TYPES,
+        &systems,
+    );
     let mut engine = cuda::<f64>(&model.model, Source::Exact, device(6));
     let stream = if records { RECORDS } else { 0 };
     if records {
@@ -262,6 +272,24 @@ pub fn resident(device: MakeDevice, records: bool) {
     host.free();
     room(device);
     listless(device, stream);
+    spans(device, stream);
+}
+
+/// Distant pairs of structures that are not what they were said to be.
+fn spans(device: MakeDevice, stream: u64) {
+    let model = usual_model(64, 2);
+    let network = flashschnet::engine::network(&model).expect("a network");
+    let tables = Tables::build(network, 1e-5);
+    let mut rng = Rng::with_seed(1);
+    let systems = [[1, 2, 3], [2, 2, 2]].map(|counts| beads(&mut rng, counts, None));
+    let mut host = Host::new(with_spans(&model, &tables, device(2)), &[1, 2], &systems);
+    let mut engine = with_spans(&model, &tables, device(2));
+    host.check(&mut engine, 0, "first");
+    host.offsets[1] += 1000;
+    host.refuse("structure offsets must rise");
+    host.offsets[1] -= 999;
+    host.check(&mut engine, stream, "other structures");
+    host.free();
 }
 
 /// Without cells few atoms have no list: the same bits as with one, and the same words.
@@ -271,7 +299,11 @@ fn listless(device: MakeDevice, stream: u64) {
         (system.cell, system.periodic) = (None, [false; 3]);
     }
     // With tables, whose forces are left in parts.
-    let mut host = Host::new(cuda(&model.model, Source::Table, device(5)), &systems);
+    let mut host = Host::new(
+        cuda(&model.model, Source::Table, device(5)),
+        &TYPES,
+        &systems,
+    );
     let mut engine = cuda::<f64>(&model.model, Source::Table, device(5));
     let with_cells = host.given;
     (host.given.cells, host.given.periodic) = (0, 0);
@@ -318,7 +350,11 @@ fn room(device: MakeDevice) {
         cell: None,
         periodic: [false; 3],
     };
-    let mut host = Host::new(cuda(&model.model, Source::Exact, device(3)), &[system]);
+    let mut host = Host::new(
+        cuda(&model.model, Source::Exact, device(3)),
+        &TYPES,
+        &[system],
+    );
     let mut engine = cuda::<f64>(&model.model, Source::Exact, device(3));
     host.check(&mut engine, 0, "apart");
     host.positions = (0..48).map(|at| place(0.9, at)).collect();
