@@ -432,7 +432,7 @@ pub fn crowded(device: MakeDevice) {
     assert!(deviation < 1e-10, "{deviation:e}");
 }
 
-/// Messages and gradients of sizes that float16 has no numbers for, and weights that are left to ordinary arithmetic.
+/// Messages and gradients of sizes that float16 has no numbers for, weights that are left to ordinary arithmetic, and wide layers.
 pub fn any_size(device: MakeDevice) {
     let mut rng = Rng::with_seed(5);
     let atoms = 9;
@@ -444,17 +444,17 @@ pub fn any_size(device: MakeDevice) {
         cell: None,
         periodic: [false; 3],
     };
-    for factor in [1.0, 1e9, 1e-9, 1e25] {
-        // Not a multiple of what tensor cores take at once.
-        let model = scaled_model(40, 2, factor);
+    // Widths that are no multiples of what tensor cores take at once; the last is more than a warp loads at once.
+    for (width, factor) in [(40, 1.0), (40, 1e9), (40, 1e-9), (40, 1e25), (136, 1.0)] {
+        let model = scaled_model(width, 2, factor);
         let expected = system.compute(&mut potential(&model, on_processor(&model, Source::Table)));
         // Few rows, and many.
         for seed in [1, 2] {
             let engine = cuda::<f32>(&model, Source::Table, device(seed));
             let found = system.compute(&mut potential(&model, engine));
             let deviation = deviation(&found, &expected);
-            println!("messages times {factor:e}: {deviation:.1e}");
-            assert!(deviation < 1e-5, "{factor:e}: {deviation:e}");
+            println!("{width} wide, messages times {factor:e}: {deviation:.1e}");
+            assert!(deviation < 1e-5, "{width}, {factor:e}: {deviation:e}");
         }
     }
 }

@@ -10,6 +10,8 @@ const ROW_TILE: usize = 8;
 const TILE: usize = 16;
 /// Wider layers are not for tensor cores: a block of few rows has a warp for every 16 columns.
 pub(super) const WIDEST: usize = 256;
+/// Warps for which a multiprocessor has registers enough, each with its sums for many rows.
+const RESIDENT: usize = 12;
 /// Bytes of two float16 numbers for each of a row's.
 const SPLIT: usize = 4;
 
@@ -79,7 +81,7 @@ impl Dense {
             threads: warps * WARP,
             columns: if few { 2 } else { 4 },
             depth: if few && warps <= 8 { 8 } else { 1 },
-            resident: if few { 1 } else { 3 },
+            resident: if few { 1 } else { (RESIDENT / warps).max(1) },
             blocks: part(widths.block, 0),
             readout: part(widths.readout, widths.hidden),
         }
