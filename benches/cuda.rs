@@ -1,8 +1,9 @@
 //! The CUDA engine on a GPU: what a call takes, and each kernel of it. `tests/gpu.sh` runs it; without a GPU it says so.
 //!
-//! cargo bench --bench cuda -- MODEL POSITIONS [variants]
+//! cargo bench --bench cuda -- MODEL POSITIONS [variants] [large] [exact]
 //!
-//! MODEL is a coarse-grained model file; POSITIONS are raw float64, structures of 269 beads one after another.
+//! MODEL is a coarse-grained model file; POSITIONS are raw float64, structures of 269 beads one after another. With "exact", only
+//! exact filters are measured.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -420,7 +421,7 @@ fn main() {
         .filter(|a| a != "--bench")
         .collect();
     let [model, positions, rest @ ..] = &arguments[..] else {
-        println!("usage: MODEL POSITIONS [variants] [large]");
+        println!("usage: MODEL POSITIONS [variants] [large] [exact]");
         return;
     };
     let model = Arc::new(Model::load(std::path::Path::new(model)).expect("a model"));
@@ -438,6 +439,15 @@ fn main() {
     );
     one.expected = one.exact_forces();
     many.expected.clone_from(&one.expected);
+    let exact = |case: &Case| {
+        case.measure::<f32>("single exact", Filters::Exact, |_| ());
+        case.measure::<f32>("half exact", Filters::HalfExact, |_| ());
+    };
+    if rest.iter().any(|word| word == "exact") {
+        exact(&many);
+        exact(&one);
+        return;
+    }
     let tables = many.tables(SINGLE);
     many.measure("single table", Filters::Table(&tables), |_| ());
     resident(&one, "single table", &tables);
@@ -464,10 +474,8 @@ fn main() {
             one.measure(what, Filters::Table(&tables), *adjust);
         }
     }
-    for case in [&many, &one] {
-        case.measure::<f32>("single exact", Filters::Exact, |_| ());
-        case.measure::<f32>("half exact", Filters::HalfExact, |_| ());
-    }
+    exact(&many);
+    exact(&one);
     for side in [46, 100] {
         if side < 50 || rest.iter().any(|word| word == "large") {
             let case = crystal(side);

@@ -35,8 +35,8 @@ __device__ __forceinline__ bool basis_wanted(const double* basis, int k, float l
 {
     const float a = static_cast<float>(basis[k]);
     const float away = a < least ? least - a : a > most ? a - most : 0.0f;
-    // e to minus this is beyond float32, next to functions of size 1.
-    constexpr float NOTHING = 30.0f;
+    // e to minus this, and four times that of a derivative, are beyond float32 next to functions of size 1.
+    constexpr float NOTHING = 20.0f;
     if constexpr (BASIS == GAUSSIAN) {
         const float u = away * static_cast<float>(basis[BASIS_SIZE + k]);
         return 0.5f * u * u < NOTHING;
