@@ -50,6 +50,16 @@ struct alignas(16) Edge {
     Real t;
 };
 
+/// What there is beside a `Meeting` of kernels/mutual.cu.
+struct alignas(16) Bend {
+    /// Derivative of the filter's envelope.
+    Real df;
+    /// The envelope of the basis, and its derivative.
+    Real basis_f;
+    Real basis_df;
+    Real unused;
+};
+
 /// What takes a derivative by t to one by positions.
 struct alignas(16) Arm {
     /// From the row's atom to the other, times dt/dr / r.
@@ -99,6 +109,11 @@ struct System {
     unsigned* spans;
     Edge* edges;
     Arm* arms;
+    /// With pairs in both directions at once (kernels/mutual.cu), what else there is of a pair; where the pairs of a row with
+    /// each band end, bands × rows; and what blocks have of forces and virials, parts × rows × 3 or 9.
+    Bend* bends;
+    unsigned* ends;
+    double* pulls;
     /// Features, and dE/dx: owned rows.
     Real* x;
     Real* gradient;
@@ -125,6 +140,9 @@ struct System {
     /// Rows of a structure that there is shared memory for in kernels/spans.cu.
     unsigned held;
     unsigned unused;
+    /// The most bands of a structure, and blocks that share the pairs of two of them.
+    unsigned bands;
+    unsigned splits;
 };
 
 /// act(z) and its derivative.

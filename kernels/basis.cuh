@@ -29,23 +29,40 @@ __device__ __forceinline__ void basis_function(const double* basis, int k, doubl
     }
 }
 
-/// Whether φₖ or its derivative is anything at all for any pair; `least` and `most` bound exp(−α(r − start)) of theirs if that is
-/// what the functions are of, else r.
-__device__ __forceinline__ bool basis_wanted(const double* basis, int k, float least, float most)
+/// Whether a basis function or its derivative is anything at all for any pair; `least` and `most` bound exp(−α(r − start)) of theirs
+/// if that is what the functions are of, else r.
+__device__ __forceinline__ bool basis_wanted(float a, float rate, float least, float most)
 {
-    const float a = static_cast<float>(basis[k]);
     const float away = a < least ? least - a : a > most ? a - most : 0.0f;
     // e to minus this, and four times that of a derivative, are beyond float32 next to functions of size 1.
     constexpr float NOTHING = 20.0f;
     if constexpr (BASIS == GAUSSIAN) {
-        const float u = away * static_cast<float>(basis[BASIS_SIZE + k]);
+        const float u = away * rate;
         return 0.5f * u * u < NOTHING;
     } else if constexpr (BASIS == EXPONENTIAL_NORMAL) {
-        return static_cast<float>(basis[BASIS_SIZE + k]) * away * away < NOTHING;
+        return rate * away * away < NOTHING;
     } else {
         return true;
     }
 }
+
+/// The numbers of the basis where they always are.
+struct Basis {
+    const double* numbers;
+
+    __device__ __forceinline__ bool wanted(int k, float least, float most) const
+    {
+        return basis_wanted(static_cast<float>(numbers[k]),
+            BASIS == BESSEL ? 0.0f : static_cast<float>(numbers[BASIS_SIZE + k]), least, most);
+    }
+
+    /// φₖ of pair `at` of `pairs`, and its derivative.
+    template <class Pairs>
+    __device__ __forceinline__ void operator()(int k, const Pairs& pairs, int at, Real& value, Real& slope) const
+    {
+        basis_function(numbers, k, pairs.r[at], pairs.inner[at], value, slope);
+    }
+};
 
 /// f(r) and df/dr of an envelope that ends at `end`.
 template <int KIND>

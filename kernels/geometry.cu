@@ -109,30 +109,38 @@ __device__ __forceinline__ void store_spans(const System& s, unsigned row, const
     }
 }
 
-/// Pairs of one row by a warp, in the order of the tables' intervals and within one in the order of the list: neighbouring pairs
-/// then use the same coefficients. `bins` are BINS numbers.
-__device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned* bins)
+/// Pairs of one row by a warp, in the order of their bins and within one in the order of the list. `bins` has `count` numbers, which
+/// are left as the ends of the bins; `bin_of` makes one of the other atom and the interval, negative for a pair that is not to
+/// be there, `begun` is told of all pairs' number when `bins` are where each begins, and `put` stores a pair.
+template <class BinOf, class Begun, class Put>
+__device__ __forceinline__ void sort_row_by(
+    const System& s, unsigned row, unsigned* bins, int count, const BinOf& bin_of,
+    const Begun& begun, const Put& put)
 {
     const int lane = lane_id();
     const Candidates candidates(s, row);
     const unsigned long long first = candidates.first;
 
-    for (int bin = lane; bin < BINS; bin += WARP) {
+    for (int bin = lane; bin < count; bin += WARP) {
         bins[bin] = 0;
     }
     __syncwarp();
     for (unsigned base = 0; base < candidates.count; base += WARP) {
         const unsigned at = base + lane;
         if (at < candidates.count) {
+            const unsigned other = candidates.atom(s, row, at);
             double d[3];
-            difference(s, row, first + at, candidates.atom(s, row, at), d);
+            difference(s, row, first + at, other, d);
             const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
             if (r2 < CUTOFF * CUTOFF) {
                 int interval = 0;
                 double t;
                 double rate;
                 place(sqrt(r2), interval, t, rate);
-                atomicAdd(&bins[interval >> BIN_SHIFT], 1u);
+                const int bin = bin_of(other, interval);
+                if (bin >= 0) {
+                    atomicAdd(&bins[bin], 1u);
+                }
             }
         }
     }
@@ -140,28 +148,26 @@ __device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned
 
     // From counts to where each bin begins.
     unsigned total = 0;
-    for (int base = 0; base < BINS; base += WARP) {
-        const unsigned count = bins[base + lane];
-        unsigned sum = count;
+    for (int base = 0; base < count; base += WARP) {
+        const unsigned own = bins[base + lane];
+        unsigned sum = own;
 #pragma unroll
         for (int step = 1; step < WARP; step *= 2) {
             const unsigned below = __shfl_up_sync(FULL, sum, step);
             sum += lane >= step ? below : 0;
         }
-        bins[base + lane] = total + sum - count;
+        bins[base + lane] = total + sum - own;
         total += __shfl_sync(FULL, sum, WARP - 1);
     }
     __syncwarp();
-    if constexpr (SPANS > 0) {
-        store_spans(s, row, bins, total);
-        __syncwarp();
-    }
+    begun(total);
 
     for (unsigned base = 0; base < candidates.count; base += WARP) {
         const unsigned at = base + lane;
         bool within = false;
         unsigned other = 0;
         int interval = 0;
+        int bin = -1;
         double d[3] = {0.0, 0.0, 0.0};
         double r = 0.0;
         double t = 0.0;
@@ -170,22 +176,22 @@ __device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned
             other = candidates.atom(s, row, at);
             difference(s, row, first + at, other, d);
             const double r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
-            within = r2 < CUTOFF * CUTOFF;
             r = sqrt(r2);
-            if (within) {
+            if (r2 < CUTOFF * CUTOFF) {
                 place(r, interval, t, rate);
+                bin = bin_of(other, interval);
+                within = bin >= 0;
             }
         }
         // Lanes of one bin take its next places in their order.
-        const unsigned bin = within ? static_cast<unsigned>(interval >> BIN_SHIFT) : BINS + lane;
-        const unsigned peers = __match_any_sync(FULL, bin);
+        const unsigned key = within ? static_cast<unsigned>(bin) : static_cast<unsigned>(count + lane);
+        const unsigned peers = __match_any_sync(FULL, key);
         const unsigned rank = __popc(peers & ((1u << lane) - 1));
         if (within) {
             if (r == 0.0) {
                 atomicMin(s.coincident, (static_cast<unsigned long long>(row) << 32) | other);
             }
-            const unsigned long long to = first + bins[bin] + rank;
-            store_pair(s, to, other, interval, t, rate / r, d);
+            put(first + bins[bin] + rank, other, interval, r, t, rate, d);
         }
         __syncwarp();
         if (within && rank == 0) {
@@ -193,8 +199,25 @@ __device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned
         }
         __syncwarp();
     }
-    if (lane == 0) {
-        s.counts[row] = total;
+}
+
+/// All pairs of one row in the order of the tables' intervals: neighbouring pairs then use the same coefficients. `bins` are BINS
+/// numbers.
+__device__ __forceinline__ void sort_row(const System& s, unsigned row, unsigned* bins)
+{
+    sort_row_by(
+        s, row, bins, BINS, [](unsigned, int interval) { return interval >> BIN_SHIFT; },
+        [&](unsigned total) {
+            if constexpr (SPANS > 0) {
+                store_spans(s, row, bins, total);
+                __syncwarp();
+            }
+        },
+        [&](unsigned long long to, unsigned other, int interval, double r, double t, double rate, const double(&d)[3]) {
+            store_pair(s, to, other, interval, t, rate / r, d);
+        });
+    if (lane_id() == 0) {
+        s.counts[row] = bins[BINS - 1];
     }
 }
 

@@ -10,30 +10,38 @@ constexpr int TILES = 2;
 /// Inputs are multiplied by this, so that the second of their two numbers is no subnormal one.
 constexpr float INPUT_SCALE = 16.0f;
 
-/// Multiplies inputs of every tile by 16 × 16 weights, which are those of column pairs `pair` and rows `step`.
+/// Multiplies inputs of every tile by 16 × 16 weights, which are those of column pairs `pair` and of STEPS_ rows of tiles from `step` on
+/// in the layer whose matrix begins at `matrix`.
 ///
 /// Tensor cores cut off what does not fit in a sum instead of rounding it, which adds up where every step does it. So they add
-/// 16 products at a time, those with remainders first, and sums over steps are ordinary ones.
-template <class Layer>
-__device__ __forceinline__ void tile_product(float (&first)[TILES][4], float (&second)[TILES][4], const Inputs& one,
-    const Inputs& two, const uint4* fragments, int step, int pair)
+/// some products at a time, those with remainders first, and other sums are ordinary ones.
+template <class Layer, int STEPS_>
+__device__ __forceinline__ void tile_product(float (&first)[TILES][4], float (&second)[TILES][4], const Inputs* one,
+    const Inputs* two, const uint4* matrix, int step, int pair)
 {
-    const int at = (step * (Layer::COLUMNS / TILE) + pair) * WARP + lane_id();
-    const uint4 b = fragments[Layer::HIGH + at];
-    const uint4 rest = fragments[Layer::LOW + at];
     float products[2 * TILES][4] = {};
-    multiply_add(products[0], one.high, rest.x, rest.y);
-    multiply_add(products[1], one.high, rest.z, rest.w);
-    multiply_add(products[2], two.high, rest.x, rest.y);
-    multiply_add(products[3], two.high, rest.z, rest.w);
-    multiply_add(products[0], one.low, b.x, b.y);
-    multiply_add(products[1], one.low, b.z, b.w);
-    multiply_add(products[2], two.low, b.x, b.y);
-    multiply_add(products[3], two.low, b.z, b.w);
-    multiply_add(products[0], one.high, b.x, b.y);
-    multiply_add(products[1], one.high, b.z, b.w);
-    multiply_add(products[2], two.high, b.x, b.y);
-    multiply_add(products[3], two.high, b.z, b.w);
+    uint4 b[STEPS_];
+#pragma unroll
+    for (int k = 0; k < STEPS_; ++k) {
+        const int at = ((step + k) * (Layer::COLUMNS / TILE) + pair) * WARP + lane_id();
+        b[k] = matrix[at];
+        const uint4 rest = matrix[Layer::LOW - Layer::HIGH + at];
+        multiply_add(products[0], one[k].high, rest.x, rest.y);
+        multiply_add(products[1], one[k].high, rest.z, rest.w);
+        multiply_add(products[2], two[k].high, rest.x, rest.y);
+        multiply_add(products[3], two[k].high, rest.z, rest.w);
+        multiply_add(products[0], one[k].low, b[k].x, b[k].y);
+        multiply_add(products[1], one[k].low, b[k].z, b[k].w);
+        multiply_add(products[2], two[k].low, b[k].x, b[k].y);
+        multiply_add(products[3], two[k].low, b[k].z, b[k].w);
+    }
+#pragma unroll
+    for (int k = 0; k < STEPS_; ++k) {
+        multiply_add(products[0], one[k].high, b[k].x, b[k].y);
+        multiply_add(products[1], one[k].high, b[k].z, b[k].w);
+        multiply_add(products[2], two[k].high, b[k].x, b[k].y);
+        multiply_add(products[3], two[k].high, b[k].z, b[k].w);
+    }
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
         first[0][k] += products[0][k];
@@ -113,16 +121,17 @@ struct Hidden {
     static constexpr int STEPS = FilterMatrix<0>::COLUMNS / TILE;
     Inputs inputs[TILES][STEPS];
 
+    template <class Functions, class Of>
     __device__ __forceinline__ Hidden(
-        const System& s, const Pairs<SLOPES>& pairs, const uint4* fragments, const Real* weights, float scale)
+        const Functions& functions, const Of& pairs, const uint4* matrix, const Real* weights, float scale)
     {
-        constexpr int HELD = Pairs<SLOPES>::HELD;
+        constexpr int HELD = Of::HELD;
         const int quarter = lane_id() % 4;
         float sum[2 * STEPS][TILES][4] = {};
 #pragma unroll 1
         for (int step = 0; step < FilterMatrix<0>::STEPS; ++step) {
             const int tested = TILE * step + lane_id() % TILE;
-            if (!__any_sync(FULL, tested < BASIS_SIZE && basis_wanted(s.basis, tested, pairs.least, pairs.most))) {
+            if (!__any_sync(FULL, tested < BASIS_SIZE && functions.wanted(tested, pairs.least, pairs.most))) {
                 continue;
             }
             Inputs basis[TILES];
@@ -140,7 +149,7 @@ struct Hidden {
                         if (number < BASIS_SIZE) {
                             Real v;
                             Real d;
-                            basis_function(s.basis, number, pairs.r[k], pairs.inner[k], v, d);
+                            functions(number, pairs, k, v, d);
                             value[k][e] = v * pairs.basis_f[k];
                             slope[k][e] = d * pairs.basis_f[k] + v * pairs.basis_df[k];
                         }
@@ -156,8 +165,8 @@ struct Hidden {
             }
 #pragma unroll
             for (int pair = 0; pair < STEPS; ++pair) {
-                tile_product<FilterMatrix<0>>(
-                    sum[2 * pair], sum[2 * pair + 1], basis[0], basis[1], fragments, step, pair);
+                tile_product<FilterMatrix<0>, 1>(
+                    sum[2 * pair], sum[2 * pair + 1], &basis[0], &basis[1], matrix, step, pair);
             }
         }
 #pragma unroll
@@ -188,14 +197,17 @@ struct Hidden {
     }
 
     /// Filters without their envelope, and derivatives of them: 4 channels from 16 · `pair` + 4 · (lane % 4) on, by rows of
-    /// the tiles.
+    /// the tiles. Tensor cores add up the products of MOST_STEPS at a time, if that divides all.
+    template <int MOST_STEPS = 1>
     __device__ __forceinline__ void filters(
-        const uint4* fragments, const Real* weights, float scale, int pair, Pack<4> (&w)[2 * TILES]) const
+        const uint4* matrix, const Real* weights, float scale, int pair, Pack<4> (&w)[2 * TILES]) const
     {
+        constexpr int CHAIN = STEPS % MOST_STEPS == 0 ? MOST_STEPS : 1;
         float sum[2][TILES][4] = {};
 #pragma unroll
-        for (int step = 0; step < STEPS; ++step) {
-            tile_product<FilterMatrix<1>>(sum[0], sum[1], inputs[0][step], inputs[1][step], fragments, step, pair);
+        for (int step = 0; step < STEPS; step += CHAIN) {
+            tile_product<FilterMatrix<1>, CHAIN>(
+                sum[0], sum[1], &inputs[0][step], &inputs[1][step], matrix, step, pair);
         }
         const Pack<4> b = bias<FilterLayer<1>, 4>(weights, TILE * pair + 4 * (lane_id() % 4));
 #pragma unroll
@@ -214,7 +226,9 @@ struct Hidden {
 
 /// The weights of a block's filter network.
 struct Network {
-    const uint4* fragments;
+    /// Matrices of the first layer and of the last.
+    const uint4* first;
+    const uint4* last;
     const Real* weights;
     /// What undoes the scales of weights and inputs.
     float scale[2];
@@ -222,7 +236,8 @@ struct Network {
     __device__ __forceinline__ Network(const System& s, int block)
     {
         const unsigned long long distinct = SHARED_BLOCKS ? 0 : block;
-        fragments = s.fragments + distinct * BLOCK_FRAGMENTS;
+        first = s.fragments + distinct * BLOCK_FRAGMENTS + FilterMatrix<0>::HIGH;
+        last = s.fragments + distinct * BLOCK_FRAGMENTS + FilterMatrix<1>::HIGH;
         weights = block_weights(s, block);
         scale[0] = s.scales[2 * distinct] / INPUT_SCALE;
         scale[1] = s.scales[2 * distinct + 1] / INPUT_SCALE;
@@ -308,11 +323,11 @@ KERNEL(receive, ROW_THREADS, 1)
     using Here = Pairs<false>;
     for (int first = share.first; first < share.last; first += Here::COUNT) {
         const Here pairs(edges + first, share.last - first);
-        const Hidden<false> hidden(s, pairs, network.fragments, network.weights, network.scale[0]);
+        const Hidden<false> hidden(Basis{s.basis}, pairs, network.first, network.weights, network.scale[0]);
 #pragma unroll 1
         for (int pair = 0; pair < COLUMN_PAIRS; ++pair) {
             Pack<4> w[2 * TILES];
-            hidden.filters(network.fragments, network.weights, network.scale[1], pair, w);
+            hidden.filters(network.last, network.weights, network.scale[1], pair, w);
             Pack<4> sum = load<4>(sums.at(pair));
 #pragma unroll
             for (int k = 0; k < 2 * TILES; ++k) {
@@ -346,12 +361,12 @@ __device__ __forceinline__ void send_row(const System& s, int block)
     using Here = Pairs<true>;
     for (int first = share.first; first < share.last; first += Here::COUNT) {
         const Here pairs(edges + first, share.last - first);
-        const Hidden<true> hidden(s, pairs, network.fragments, network.weights, network.scale[0]);
+        const Hidden<true> hidden(Basis{s.basis}, pairs, network.first, network.weights, network.scale[0]);
         float total[2] = {};
 #pragma unroll 1
         for (int pair = 0; pair < COLUMN_PAIRS; ++pair) {
             Pack<4> w[2 * TILES];
-            hidden.filters(network.fragments, network.weights, network.scale[1], pair, w);
+            hidden.filters(network.last, network.weights, network.scale[1], pair, w);
             // Else what follows is loaded ahead, and there are not enough registers for that.
             __syncwarp();
             Pack<4> sum = load<4>(sums.at(pair));

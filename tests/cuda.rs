@@ -8,7 +8,8 @@ mod common;
 mod emulator;
 
 use common::cuda_checks::{
-    Source, any_size, corners, crowded, exact, failures, ghosts, many_atoms, same_filters, spans,
+    Source, any_size, corners, crowded, exact, failures, ghosts, many_atoms, mutual, same_filters,
+    spans, two_layers,
 };
 use common::cuda_model::{scaled_model, usual_model};
 use common::{list_checks, motion_checks, resident_checks, term_checks};
@@ -41,6 +42,15 @@ fn single_keeps_single_precision() {
             .iter()
             .all(|&d| d < 1e-4)
     );
+}
+
+/// Where filters serve both directions of a pair: a network with several tiles of channels, and random ones that are for tensor
+/// cores.
+#[test]
+fn pairs_are_evaluated_once() {
+    let mut models = vec![usual_model(32, 2)];
+    models.extend(two_layers(13, 1));
+    mutual(&models, 1e-4, device);
 }
 
 /// float16, of which tensor cores take all numbers, ends at 65504.

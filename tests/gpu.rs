@@ -3,8 +3,10 @@
 mod common;
 
 use common::cuda_checks::{
-    Source, any_size, corners, crowded, exact, ghosts, many_atoms, same_filters, spans,
+    Source, any_size, corners, crowded, exact, ghosts, many_atoms, mutual, same_filters, spans,
+    two_layers,
 };
+use common::cuda_model::usual_model;
 use common::{list_checks, motion_checks, resident_checks, term_checks};
 use flashschnet::engine::cuda::{Device, Gpu};
 
@@ -60,6 +62,14 @@ fn half_rounds_as_the_processor_does() {
         assert!(deviations.iter().all(|&d| d < 1e-4), "{deviations:?}");
         assert!(median(&deviations) < 2e-5, "{deviations:?}");
     }
+}
+
+/// Where filters serve both directions of a pair.
+#[test]
+fn pairs_are_evaluated_once() {
+    let mut models = vec![usual_model(128, 2), usual_model(32, 2)];
+    models.extend(two_layers(0, networks().min(4) as usize));
+    mutual(&models, 1e-4, device);
 }
 
 #[test]

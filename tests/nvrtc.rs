@@ -20,8 +20,15 @@ const LIMITS: Limits = Limits {
     shared: 64 * 1024,
     multiprocessors: 40,
 };
+/// A larger one's, which has kernels that need much shared memory.
+const LARGE: Limits = Limits {
+    shared: 227 * 1024,
+    multiprocessors: 132,
+};
 /// The programs that are the same for all networks.
 const COMMON: [&str; 3] = ["neighbours", "priors", "motion"];
+/// That with filters for both directions of a pair.
+const MUTUAL: &str = "mutual exact";
 /// Bytes that a thread of the kernels on tensor cores may put aside: they do so once for a tile of pairs or of rows, outside all inner
 /// loops, on some architectures and not on others.
 const ASIDE: u32 = 128;
@@ -72,6 +79,13 @@ fn all_programs() -> Vec<Program> {
         "double table",
         programs(network, Filters::Table(&double), LIMITS),
     );
+    let large = programs(network, Filters::<f32>::Exact, LARGE).expect("programs");
+    let large = large.into_iter().find(|text| text.contains("mutual.cu"));
+    all.push(Program {
+        name: MUTUAL,
+        everywhere: false,
+        source: large.expect("filters for both directions"),
+    });
     let common = [neighbor_program(), term_program(), motion_program()];
     all.extend(
         COMMON
@@ -93,7 +107,10 @@ fn every_kernel_compiles_for_every_architecture() {
         .iter()
         .flat_map(|&architecture| (0..programs.len()).map(move |at| (architecture, at)))
         .filter(|&(architecture, at)| {
-            programs[at].everywhere || [(7, 5), (9, 0)].contains(&architecture)
+            let mutual = programs[at].name == MUTUAL;
+            programs[at].everywhere
+                || mutual && architecture.0 > 7
+                || !mutual && [(7, 5), (9, 0)].contains(&architecture)
         })
         .collect();
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -7,7 +7,7 @@ use std::thread;
 
 use fastrand::Rng;
 use flashschnet::engine::cpu::{CpuEngine, Filters as CpuFilters};
-use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Filters, Tuning};
+use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Filters, Kernel, Tuning};
 use flashschnet::engine::reference::ReferenceEngine;
 use flashschnet::engine::{Engine, Exchange, Graph, Owners, Results, Rows, Wanted};
 use flashschnet::filter::{HalfTables, Tables, half};
@@ -18,7 +18,7 @@ use super::cuda_model::{scaled_model, usual_model};
 use super::failing::{Failing, Plan};
 use super::random_model::{RandomModel, TYPES};
 use super::random_system::{random_box, random_system};
-use super::system::{ALL, System, add, compute_batch, largest, norm, sub, try_batch};
+use super::system::{ALL, System, add, batch_of, compute_batch, largest, norm, sub, try_batch};
 
 /// Makes the device of one engine.
 pub type MakeDevice = fn(u64) -> Box<dyn Device>;
@@ -184,6 +184,79 @@ fn on_processor(model: &Arc<Model>, source: Source) -> CpuEngine<f64> {
         }
     }
     .expect("an engine")
+}
+
+/// So many random networks from number `first` on whose filter networks have two layers.
+pub fn two_layers(first: u64, count: usize) -> impl Iterator<Item = Arc<Model>> {
+    let all = (first..).map(RandomModel::new);
+    let wanted = all.filter(|model| {
+        model.network("filter_network")["hidden"]
+            .as_array()
+            .is_some_and(|hidden| hidden.len() == 1)
+    });
+    wanted.map(|random| random.model).take(count)
+}
+
+/// Structures whose pairs are evaluated once for both of their directions, against the reference engine: some are in several
+/// bands, and one is shared by several blocks of threads.
+pub fn mutual(models: &[Arc<Model>], tolerance: f64, device: MakeDevice) {
+    type Adjust = fn(&mut Tuning);
+    let narrow: Adjust = |tuning| (tuning.band_least, tuning.band_rows) = (1, 7);
+    let wide: Adjust = |tuning| (tuning.band_least, tuning.band_rows) = (1, 48);
+    let cases = [
+        (vec![[3, 3, 2], [1, 1, 1], [1, 2, 5]], narrow),
+        (vec![[4, 4, 3]], wide),
+    ];
+    for (number, model) in models.iter().enumerate() {
+        let network = flashschnet::engine::network(model).expect("a network");
+        let types = &model.description().types;
+        // The second says no more of another network.
+        for (case, (boxes, adjust)) in cases.iter().take(2 - number.min(1)).enumerate() {
+            let mut rng = Rng::with_seed(number as u64);
+            let systems: Vec<System> = boxes
+                .iter()
+                .map(|&counts| {
+                    let mut system = random_box(&mut rng, counts);
+                    for kind in &mut system.types {
+                        *kind = types[rng.usize(..types.len())].index;
+                    }
+                    system
+                })
+                .collect();
+            let expected = compute_batch(&mut potential(model, reference(model)), &systems);
+            let plan = Plan::new();
+            let watched = Failing {
+                // On the processor, none of these is few rows.
+                device: device(2 - 2 * case as u64 + number as u64 % 2),
+                plan: plan.clone(),
+            };
+            let engine =
+                CudaEngine::<f32>::tuned(model.clone(), Filters::Exact, Box::new(watched), *adjust);
+            let mut found = potential(model, engine.expect("an engine"));
+            let first = compute_batch(&mut found, &systems);
+            assert_eq!(compute_batch(&mut found, &systems), first, "{number}");
+            let deviation = deviation(&first, &expected);
+            println!("mutual, network {number}: {deviation:.1e}");
+            assert!(deviation < tolerance, "network {number}: {deviation:e}");
+            // Without virials other kernels do it.
+            let alone = Wanted {
+                forces: true,
+                ..Wanted::default()
+            };
+            let forces = batch_of(&mut found, &systems, alone).expect("a valid batch");
+            assert_eq!(forces.forces, first.forces, "network {number}");
+            let launched = plan.launched.lock().expect("no panic");
+            let blocks = network.description.blocks;
+            for kernel in [
+                Kernel::Mutual,
+                Kernel::MutualBack,
+                Kernel::MutualBackVirials,
+            ] {
+                let times = launched.iter().filter(|&&one| one == kernel).count();
+                assert!(times >= blocks, "{kernel:?} {times} times");
+            }
+        }
+    }
 }
 
 /// An exchange within one process: rows are copies of its own.

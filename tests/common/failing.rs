@@ -1,7 +1,7 @@
 //! A device that fails when it is told to.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use flashschnet::engine::cuda::{Device, Facts, Kernel, Launch, Limits};
 use flashschnet::{Error, Result};
@@ -13,6 +13,8 @@ pub struct Plan {
     pub allocations: AtomicI64,
     /// Launches before the device is lost for ever; negative for all.
     pub launches: AtomicI64,
+    /// What was launched so far.
+    pub launched: Mutex<Vec<Kernel>>,
 }
 
 impl Plan {
@@ -97,6 +99,8 @@ impl Device for Failing {
             }
             _ => {}
         }
+        let mut launched = self.plan.launched.lock().expect("no panic");
+        launched.push(launch.kernel);
         self.device.launch(launch, arguments, block)
     }
 }

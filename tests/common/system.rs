@@ -152,6 +152,11 @@ pub fn compute_batch(potential: &mut Potential, systems: &[System]) -> Results {
 }
 
 pub fn try_batch(potential: &mut Potential, systems: &[System]) -> Result<Results> {
+    batch_of(potential, systems, ALL)
+}
+
+/// As [`try_batch`], of what is wanted.
+pub fn batch_of(potential: &mut Potential, systems: &[System], wanted: Wanted) -> Result<Results> {
     let mut offsets = vec![0];
     offsets.extend(systems.iter().scan(0, |end, system| {
         *end += system.positions.len();
@@ -188,5 +193,5 @@ pub fn try_batch(potential: &mut Potential, systems: &[System]) -> Result<Result
         excluded: None,
         topologies: None,
     };
-    potential.compute(&structures, ALL).cloned()
+    potential.compute(&structures, wanted).cloned()
 }

@@ -38,11 +38,17 @@ pub enum Kernel {
     Leap,
     Kick,
     Hop,
+    Meet,
+    Mutual,
+    MutualBack,
+    MutualBackVirials,
+    Merge,
+    MergePulls,
 }
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 36] = [
         Self::Start,
         Self::Geometry,
         Self::Rank,
@@ -73,6 +79,12 @@ impl Kernel {
         Self::Leap,
         Self::Kick,
         Self::Hop,
+        Self::Meet,
+        Self::Mutual,
+        Self::MutualBack,
+        Self::MutualBackVirials,
+        Self::Merge,
+        Self::MergePulls,
     ];
 
     /// Its name in the source.
@@ -108,6 +120,12 @@ impl Kernel {
             Self::Leap => "leap",
             Self::Kick => "kick",
             Self::Hop => "hop",
+            Self::Meet => "meet",
+            Self::Mutual => "mutual",
+            Self::MutualBack => "mutual_back",
+            Self::MutualBackVirials => "mutual_back_virials",
+            Self::Merge => "merge",
+            Self::MergePulls => "merge_pulls",
         }
     }
 }

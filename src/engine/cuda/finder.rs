@@ -25,6 +25,8 @@ const PER_PART: usize = 256;
 pub(super) struct Problem {
     pub atoms: usize,
     pub structures: usize,
+    /// Atoms of the largest structure; zero if only the device knows.
+    pub largest: usize,
     pub excluded: usize,
     /// Whether there are cells, and flags of what repeats.
     pub cells: bool,

@@ -17,6 +17,7 @@ mod list_system;
 mod lists;
 mod motion_system;
 mod mover;
+mod mutual;
 mod passes;
 mod source;
 mod spans;
@@ -44,6 +45,7 @@ use self::device::{Array, Plain};
 use self::fragments::Fragments;
 use self::lists::Lists;
 use self::mover::Mover;
+use self::mutual::Mutual;
 use self::source::{Widths, basis_numbers, source};
 use self::spans::SpanFragments;
 use self::term_tables::TermTables;
@@ -157,6 +159,9 @@ struct Workspace {
     spans: Array,
     edges: Array,
     arms: Array,
+    bends: Array,
+    ends: Array,
+    pulls: Array,
     x: Array,
     gradient: Array,
     y: Array,
@@ -187,6 +192,9 @@ impl Workspace {
             spans: array(),
             edges: array(),
             arms: array(),
+            bends: array(),
+            ends: array(),
+            pulls: array(),
             x: array(),
             gradient: array(),
             y: array(),
@@ -313,6 +321,9 @@ impl<T: CudaReal> CudaEngine<T> {
             // As much as there is: how much of it a launch has depends on the structures.
             let held = self.limits.shared;
             kernels.push((Kernel::ReceiveSpans, held));
+        }
+        if tuning.band_rows > 0 {
+            kernels.extend(Mutual::kernels(&tuning));
         }
         let number = self.device.load(&text, &kernels)?;
         let program = Program { number, tuning };

@@ -1,6 +1,7 @@
 //! The way through the network and back, launch by launch.
 
 use super::device::{Batch, Kernel, Lane, Launch, Limits, words_of};
+use super::mutual::{MOST_BANDS, Mutual};
 use super::system::System;
 use super::tuning::{Regime, Tuning};
 use super::{CudaEngine, CudaReal, Program};
@@ -8,8 +9,9 @@ use crate::engine::{DeviceRows, Exchange, Graph, Results, Rows, Wanted, network 
 use crate::{Error, Result};
 
 const WARP: usize = 32;
-/// Bytes of an `Edge` in `kernels/base.cuh`.
+/// Bytes of an `Edge` in `kernels/base.cuh`, and of a `Bend`.
 const EDGE: usize = 16;
+const BEND: usize = 16;
 
 /// How much there is of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub(super) struct Shape {
     pub structures: usize,
     /// Pairs that there is to be room for.
     pub pairs: usize,
+    /// Atoms of the largest structure, where all are owned and have no images; else zero.
+    pub alone: usize,
 }
 
 /// Addresses of what a call is about, zero for what it does not have.
@@ -59,11 +63,13 @@ impl<T: CudaReal> CudaEngine<T> {
         let batch = self.batch.clone().filter(|_| shape.rows == shape.owned);
         let regime = Regime::of(shape.rows, shape.structures, batch, self.limits);
         let program = self.program(regime)?;
-        let system = self.place(inputs, shape, &program.tuning, wanted)?;
+        let mutual = Mutual::new(shape, &program.tuning, self.limits);
+        let system = self.place(inputs, shape, (&program.tuning, mutual), wanted)?;
         Ok(Run {
             program,
             shape,
             wanted,
+            mutual,
             system,
             batch: Batch::default(),
         })
@@ -79,16 +85,28 @@ impl<T: CudaReal> CudaEngine<T> {
         let Shape { rows, owned, .. } = run.shape;
         let blocks = network_of(&self.model)?.description.blocks;
         run.batch.with(&words_of(&run.system));
-        if run.program.tuning.ranks {
+        let starting = rows * run.program.tuning.start_columns();
+        if let Some(mutual) = run.mutual {
+            run.elements(Kernel::Start, starting);
+            run.meet(mutual);
+        } else if run.program.tuning.ranks {
             let size = (Tuning::RANK_THREADS, Tuning::RANK_SHARED);
             run.launch(Kernel::Rank, (rows as u32, 1), size, 0);
         } else {
-            run.elements(Kernel::Start, rows * run.program.tuning.start_columns());
+            run.elements(Kernel::Start, starting);
             run.rows(Kernel::Geometry, rows, 0);
         }
         for block in 0..blocks {
-            run.rows(Kernel::Receive, owned, block);
-            run.spans(block, self.limits);
+            match run.mutual {
+                Some(mutual) => {
+                    run.mutual(Kernel::Mutual, mutual, block);
+                    run.merge(Kernel::Merge);
+                }
+                None => {
+                    run.rows(Kernel::Receive, owned, block);
+                    run.spans(block, self.limits);
+                }
+            }
             run.dense(Kernel::Update, block);
             if let Some(exchange) = exchange.as_mut().filter(|_| block + 1 < blocks) {
                 let first = (block + 1) * rows * self.recipe.widths.filters;
@@ -119,16 +137,26 @@ impl<T: CudaReal> CudaEngine<T> {
         (blocks, virials): (usize, bool),
         mut exchange: Option<&mut dyn Exchange>,
     ) -> Result<()> {
-        let send = if virials {
-            Kernel::SendVirials
+        let (send, mutual_back) = if virials {
+            (Kernel::SendVirials, Kernel::MutualBackVirials)
         } else {
-            Kernel::Send
+            (Kernel::Send, Kernel::MutualBack)
         };
         for block in (0..blocks).rev() {
             if let Some(exchange) = &mut exchange {
                 self.exchange(run, true, 0, *exchange)?;
             }
-            run.rows(send, run.shape.rows, block);
+            match run.mutual {
+                Some(mutual) => {
+                    run.mutual(mutual_back, mutual, block);
+                    run.merge(if block > 0 {
+                        Kernel::Merge
+                    } else {
+                        Kernel::MergePulls
+                    });
+                }
+                None => run.rows(send, run.shape.rows, block),
+            }
             // x⁰ does not depend on positions: nothing further down needs a gradient.
             if block > 0 {
                 run.dense(Kernel::Descend, block);
@@ -168,6 +196,7 @@ impl<T: CudaReal> CudaEngine<T> {
             owned: graph.owned,
             structures: graph.structures.len() - 1,
             pairs: work.lists.pairs(),
+            alone: 0,
         };
         Ok((inputs, shape))
     }
@@ -177,7 +206,7 @@ impl<T: CudaReal> CudaEngine<T> {
         &mut self,
         inputs: &Inputs,
         shape: Shape,
-        tuning: &Tuning,
+        (tuning, mutual): (&Tuning, Option<Mutual>),
         wanted: Wanted,
     ) -> Result<System> {
         let network = network_of(&self.model)?;
@@ -195,6 +224,9 @@ impl<T: CudaReal> CudaEngine<T> {
         let sections = Sections::new(shape, slices, (gradients, virials));
         let results = work.results.reserve::<f64>(sections.end)?;
         let section = |first: usize| results + (first * size_of::<f64>()) as u64;
+        let both = |length: usize| if mutual.is_some() { length } else { 0 };
+        let parts = mutual.map_or(tuning.message_parts(), |mutual| mutual.parts());
+        let pull = if virials { 9 } else { 3 };
         let system = System {
             positions: inputs.positions,
             types: inputs.types,
@@ -221,15 +253,18 @@ impl<T: CudaReal> CudaEngine<T> {
             },
             edges: work.edges.reserve::<u8>(pairs * edge)?,
             arms: work.arms.reserve::<u8>(pairs * arm)?,
+            bends: work.bends.reserve::<u8>(both(pairs * BEND))?,
+            ends: work.ends.reserve::<u32>(both(MOST_BANDS * rows))?,
+            pulls: work
+                .pulls
+                .reserve::<f64>(both(backward(parts * rows * pull)))?,
             x: work.x.reserve::<T>(owned * widths.features)?,
             gradient: work
                 .gradient
                 .reserve::<T>(backward(owned * widths.features))?,
             y: work.y.reserve::<T>(blocks * rows * widths.filters)?,
             z: work.z.reserve::<T>(blocks * owned * widths.features)?,
-            m: work
-                .m
-                .reserve::<T>(tuning.message_parts() * rows * widths.filters)?,
+            m: work.m.reserve::<T>(parts * rows * widths.filters)?,
             g: work.g.reserve::<T>(backward(rows * widths.filters))?,
             atom_energies: section(sections.atom_energies),
             forces: section(sections.forces),
@@ -245,6 +280,8 @@ impl<T: CudaReal> CudaEngine<T> {
             owned: owned as u32,
             held: rows.div_ceil(shape.structures.max(1)) as u32,
             unused: 0,
+            bands: mutual.map_or(0, |mutual| mutual.bands as u32),
+            splits: mutual.map_or(0, |mutual| mutual.splits as u32),
         };
         if gradients && rows > owned {
             // Ghosts give nothing back here, unless an exchange says what.
@@ -405,6 +442,8 @@ pub(super) struct Run {
     program: Program,
     pub shape: Shape,
     pub wanted: Wanted,
+    /// How pairs are shared out that are evaluated once for both directions, if they are.
+    mutual: Option<Mutual>,
     pub system: System,
     pub batch: Batch,
 }
@@ -465,6 +504,31 @@ impl Run {
         let grid = (structures as u32, (slices * splits) as u32);
         let size = (tuning.span_threads, shared);
         self.launch(Kernel::ReceiveSpans, grid, size, block);
+    }
+
+    /// A warp a row.
+    fn meet(&mut self, mutual: Mutual) {
+        let tuning = &self.program.tuning;
+        let size = (tuning.geometry_threads, mutual.meet_shared(tuning));
+        let grid = self.shape.rows.div_ceil(tuning.geometry_threads / WARP);
+        self.launch(Kernel::Meet, (grid as u32, 1), size, 0);
+    }
+
+    /// A block two bands of a structure.
+    fn mutual(&mut self, kernel: Kernel, mutual: Mutual, block: usize) {
+        let shared = Mutual::shared(&self.program.tuning, kernel);
+        let grid = (mutual.items(self.shape.structures) as u32, 1);
+        self.launch(kernel, grid, (Mutual::THREADS, shared), block);
+    }
+
+    /// A thread four channels of a row, or a number of its forces and virials.
+    fn merge(&mut self, kernel: Kernel) {
+        let each = match kernel {
+            Kernel::Merge => self.program.tuning.widths.filters / 4,
+            _ if self.system.virials != 0 => 9,
+            _ => 3,
+        };
+        self.elements(kernel, self.shape.rows * each);
     }
 
     /// A team a few owned rows.

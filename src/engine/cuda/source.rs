@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Way;
+use super::mutual::Mutual;
 use super::tuning::Tuning;
 use crate::filter::{ORDER, Spacing, Spans};
 use crate::model::{Activation, Aggregation, Basis, Dense, Envelope, Network};
@@ -161,6 +162,8 @@ pub(super) fn source(
             ("READOUT_ROWS", integer(tuning.dense.readout.rows)),
             ("EXACT_ROWS", integer(tuning.exact_rows)),
             ("EXACT_MEMORY", integer(tuning.exact_numbers())),
+            ("BAND_ROWS", integer(tuning.band_rows)),
+            ("MUTUAL_THREADS", integer(Mutual::THREADS)),
             ("GEOMETRY_THREADS", integer(tuning.geometry_threads)),
             ("RANK_THREADS", integer(Tuning::RANK_THREADS)),
             ("START_THREADS", integer(Tuning::START_THREADS)),
@@ -225,6 +228,9 @@ pub(super) fn source(
         }
         Way::Tensor => {
             files!("basis.cuh", "tensor.cu");
+            if tuning.band_rows > 0 {
+                files!("mutual.cu");
+            }
         }
     }
     files!("blocks.cu", "readout.cu");

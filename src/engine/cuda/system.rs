@@ -28,6 +28,9 @@ pub struct System {
     pub spans: u64,
     pub edges: u64,
     pub arms: u64,
+    pub bends: u64,
+    pub ends: u64,
+    pub pulls: u64,
     pub x: u64,
     pub gradient: u64,
     pub y: u64,
@@ -44,6 +47,8 @@ pub struct System {
     pub owned: u32,
     pub held: u32,
     pub unused: u32,
+    pub bands: u32,
+    pub splits: u32,
 }
 
 // SAFETY: numbers, those of 64 bits first and an even number of those of 32, so that nothing is between them.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::Way;
 use super::dense::Dense;
 use super::device::Limits;
+use super::mutual::Mutual;
 use super::source::Widths;
 use super::spans;
 use crate::filter::Spans;
@@ -96,6 +97,10 @@ pub struct Tuning {
     pub(super) span_threads: usize,
     /// Atoms that a structure has at least for them to be used.
     pub span_atoms: usize,
+    /// Atoms of a band at most, where a pair's filter serves both of its directions; zero where it does not.
+    pub band_rows: usize,
+    /// Structures of fewer atoms than this are not divided into bands.
+    pub band_least: usize,
 }
 
 impl Tuning {
@@ -157,7 +162,12 @@ impl Tuning {
             span_width,
             span_threads: if span_width > 64 { 384 } else { 512 },
             span_atoms: spans.map_or(usize::MAX, |spans| (SPAN_PAIRS / spans.share()) as usize),
+            band_rows: 0,
+            band_least: 64,
         };
+        if tuning.tensor && regime == Regime::Many {
+            tuning.band_rows = Mutual::band_rows(widths, limits.shared as usize);
+        }
         if intervals.is_some() && bytes == 4 {
             // Rows side by side have their neighbours in common, which the nearest cache then holds for all of them.
             tuning.row_threads = 512;

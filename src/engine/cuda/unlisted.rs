@@ -86,6 +86,12 @@ impl Unlisting {
         let problem = Problem {
             atoms: given.positions.len(),
             structures: given.structures.len() - 1,
+            largest: given
+                .structures
+                .windows(2)
+                .map(|bounds| bounds[1] - bounds[0])
+                .max()
+                .unwrap_or(0),
             excluded: given.excluded.len(),
             cells: given.cells.is_some(),
             periodic: given.cells.is_some(),
@@ -306,6 +312,7 @@ impl<T: CudaReal> CudaEngine<T> {
             owned: problem.atoms,
             structures: problem.structures,
             pairs: own.finder.room(),
+            alone: if problem.cells { 0 } else { problem.largest },
         };
         let mut inputs = Inputs {
             types,
@@ -376,6 +383,7 @@ impl<T: CudaReal> CudaEngine<T> {
         let problem = Problem {
             atoms: given.atoms,
             structures: given.structures,
+            largest: 0,
             excluded: given.excluded_pairs,
             cells: given.cells != 0,
             periodic: given.periodic != 0,
