@@ -78,7 +78,6 @@ fn ghosts_are_folded_or_exchanged() {
     ghosts::<f32>(0..networks().min(10), 1e-4, device);
 }
 
-/// Which structures these are for depends on how many rows fill the GPU, so that the benchmark has to show it too.
 #[test]
 fn distant_pairs_have_filters_of_their_own() {
     spans(device);
