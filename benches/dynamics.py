@@ -37,6 +37,8 @@ SHOWN_TIMESTEP = 0.004
 TIMESTEP = 1e-4
 #: Directed pairs that PyTorch computes at once: some 5 GiB with 128 channels and 5 blocks.
 MOST_PAIRS = 100_000
+#: What can be timed.
+MAKERS = {"cln025": systems.cln025, "chignolin": systems.chignolin, "cg269": systems.cg_with_priors}
 BOLTZMANN_IN_KCAL = 0.0019872042586
 
 
@@ -106,8 +108,9 @@ def timed(call: Callable[[], Any], repeat: int) -> float:
 
 def simulation(model: Path, system: systems.System, options: argparse.Namespace) -> Simulation:
     """All copies of a system, at 300 K."""
+    potential = Potential(model, options.device, options.precision, threads=options.threads)
     return Simulation(
-        Potential(model, options.device, threads=options.threads), list(system.positions[0]), system.types,
+        potential, list(system.positions[0]), system.types,
         temperature=300.0, timestep=options.timestep, friction=1.0, masses=np.full(len(system.types), options.mass),
     )  # fmt: skip
 
@@ -116,7 +119,7 @@ def measure_gpu(system: systems.System, options: argparse.Namespace) -> Turns:
     """Let graphs of the network, of network and priors, and steps take turns on the GPU."""
     import torch
 
-    potentials = [Potential(system.model, "cuda", priors=priors) for priors in ("off", "on")]
+    potentials = [Potential(system.model, "cuda", options.precision, priors=priors) for priors in ("off", "on")]
     calls = [graph_call(potential, system) for potential in potentials]
     whole = simulation(system.model, system, options)
     whole.run(3)
@@ -148,7 +151,8 @@ def measure(system: systems.System, options: argparse.Namespace) -> Turns:
     """Let the contenders take turns."""
     threads, turns, seconds = options.threads, options.turns, options.seconds
     calls = [
-        force_call(Potential(system.model, "cpu", threads=threads, priors=priors), system) for priors in ("off", "on")
+        force_call(Potential(system.model, "cpu", options.precision, threads=threads, priors=priors), system)
+        for priors in ("off", "on")
     ]
     whole, rest = (simulation(model, system, options) for model in (system.model, systems.priors_alone(system.model)))
     first = [timed(call, 2) for call in calls]
@@ -204,8 +208,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.3, help="length of a turn, at least")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["double", "single", "half"], default="single")
     parser.add_argument("--timestep", type=float, default=TIMESTEP, help="in ps")
     parser.add_argument("--mass", type=float, default=12.0, help="of each bead, in u")
+    parser.add_argument("--systems", choices=MAKERS, nargs="+", default=list(MAKERS))
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 64])
     arguments = parser.parse_args()
     print(
@@ -213,7 +219,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for make in (systems.cln025, systems.chignolin, systems.cg_with_priors):
+        for make in (MAKERS[kind] for kind in arguments.systems):
             for copies in arguments.copies:
                 system = make(folder, copies)
                 take = measure_gpu if arguments.device == "cuda" else measure
