@@ -68,6 +68,9 @@ struct alignas(16) Arm {
     Real inverse;
 };
 
+/// A pair in a tile; kernels/spans.cuh has it.
+struct Slot;
+
 /// The arrays of a potential; mirrored by `System` in src/engine/cuda/system.rs.
 ///
 /// Rows are atoms that have features: owned ones, and ghosts that an exchange fills. Matrices are row-major; rows of
@@ -97,8 +100,10 @@ struct System {
     const Real* scales;
     /// Weights for tensor cores, in the same order: a lane's parts of 16 × 16 of them at once.
     const uint4* fragments;
-    /// Coefficients of spans: a lane's parts of 16 × 8 of them at once, and what undoes their scale, one number a block.
-    const uint4* span_fragments;
+    /// Coefficients of spans, a lane's next to each other: as sums over pairs take them, and as slopes do; and what undoes their scale,
+    /// one number a block.
+    const uint4* span_filters;
+    const uint4* span_factors;
     const float* span_scales;
     const double* basis;
     /// Energy of each type.
@@ -107,6 +112,10 @@ struct System {
     unsigned* counts;
     /// Where the pairs of each of a row's spans begin, which come after all others, and the last one's end: SPANS + 1 numbers a row.
     unsigned* spans;
+    /// The pairs of spans in tiles of 16; a row's lie from starts[i] + i · SPANS · 15 on.
+    Slot* slots;
+    /// dE/dt of distant pairs, each direction by itself: SPAN_SLICES matrices of `held` numbers a row.
+    float* slopes;
     Edge* edges;
     Arm* arms;
     /// With pairs in both directions at once (kernels/mutual.cu), what else there is of a pair; where the pairs of a row with
@@ -121,7 +130,7 @@ struct System {
     Real* y;
     /// f2out · m + bias of every block, owned rows.
     Real* z;
-    /// Messages, and on the way back dE/dy: MESSAGE_PARTS and GRADIENT_PARTS matrices that are to be added up.
+    /// Messages, and on the way back dE/dy: SUM_PARTS matrices that are to be added up.
     Real* m;
     /// dE/dm; zero for ghosts unless an exchange fills them.
     Real* g;
@@ -137,7 +146,7 @@ struct System {
     unsigned long long* coincident;
     unsigned rows;
     unsigned owned;
-    /// Rows of a structure that there is shared memory for in kernels/spans.cu.
+    /// Larger structures than this have no distant pairs: kernels/spans.cu has shared memory for as many rows.
     unsigned held;
     unsigned unused;
     /// The most bands of a structure, and blocks that share the pairs of two of them.

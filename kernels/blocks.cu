@@ -45,7 +45,7 @@ KERNEL(update, DENSE_THREADS, DENSE_BLOCKS)
     using Rows = Chain<UpdateLayers, DENSE_ROWS, BLOCK_WIDTH, 0>;
     Rows rows(s, block);
     Real* z = s.z + static_cast<unsigned long long>(block) * s.owned * FEATURE_STRIDE;
-    rows.template fetch<FILTER_STRIDE, MESSAGE_PARTS>(s.m);
+    rows.template fetch<FILTER_STRIDE, SUM_PARTS>(s.m);
     rows.template product<0>([&](int row, int column, const Columns& sum, const Columns& b) {
         const unsigned long long atom = rows.atom(row);
         const Real weight = row < rows.count ? message_weight(s, atom) : Real(0);
@@ -124,7 +124,7 @@ KERNEL(descend, DENSE_THREADS, DENSE_BLOCKS)
 {
     using Rows = Chain<DescendLayers, DENSE_ROWS, BLOCK_WIDTH, 0>;
     Rows rows(s, block);
-    rows.template fetch<FILTER_STRIDE, GRADIENT_PARTS>(s.m);
+    rows.template fetch<FILTER_STRIDE, SUM_PARTS>(s.m);
     const auto above = [&](unsigned long long atom, int column) {
         return load<DENSE_COLUMNS>(at_row(s.gradient, atom, FEATURE_STRIDE, column));
     };

@@ -94,18 +94,14 @@ __device__ __forceinline__ void store_pair(const System& s, unsigned long long t
     s.arms[to] = arm;
 }
 
-/// Puts down where a row's spans begin, and where the last one ends. The nearest ones are empty where they have so few pairs that
-/// these are better done by themselves.
+/// Puts down where a row's spans begin, and where the last one ends. Those of a structure that is too large for shared memory are empty.
 __device__ __forceinline__ void store_spans(const System& s, unsigned row, const unsigned* bins, unsigned total)
 {
-    constexpr unsigned LEAST = 4;
-    const auto begin = [&](int span) { return span < SPANS ? bins[span_bound(span)] : total; };
-    int first = 0;
-    while (first < SPANS && begin(first + 1) - begin(first) < LEAST) {
-        ++first;
-    }
+    const unsigned structure = s.structure[row];
+    const bool held = s.structures[structure + 1] - s.structures[structure] <= s.held;
     for (int span = lane_id(); span <= SPANS; span += WARP) {
-        s.spans[static_cast<unsigned long long>(row) * (SPANS + 1) + span] = begin(span < first ? first : span);
+        s.spans[static_cast<unsigned long long>(row) * (SPANS + 1) + span] =
+            held && span < SPANS ? bins[span_bound(span)] : total;
     }
 }
 

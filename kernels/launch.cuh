@@ -7,8 +7,8 @@ struct System;
 #define KERNEL(name, threads, blocks)                            \
     extern "C" __global__ void __launch_bounds__(threads, blocks) \
         name(const __grid_constant__ System s, const int block)
-/// The block's shared memory, as much as the launch asked for.
-extern __shared__ __align__(16) unsigned char shared_bytes[];
+/// The block's shared memory, as much as the launch asked for, at a whole line of banks.
+extern __shared__ __align__(128) unsigned char shared_bytes[];
 #define SHARED(type, name) type* name = reinterpret_cast<type*>(shared_bytes)
 #endif
 

@@ -59,6 +59,35 @@ __device__ __forceinline__ void multiply_add_half(float (&sum)[4], unsigned a0, 
         : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
         : "r"(a0), "r"(a1), "r"(b));
 }
+
+/// An address of shared memory.
+using Shared = unsigned;
+
+__device__ __forceinline__ Shared shared_address(const void* at) { return static_cast<Shared>(__cvta_generic_to_shared(at)); }
+
+/// Four matrices of 8 × 8 numbers in 16 bits, of which lane 8 k + i says where row i of number k is. Lane 4 i + j gets numbers 2 j and 2 j + 1
+/// of row i, or if TRANSPOSED of column i.
+template <bool TRANSPOSED>
+__device__ __forceinline__ void load_matrices(unsigned (&to)[4], Shared row)
+{
+    if constexpr (TRANSPOSED) {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+            : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+            : "r"(row));
+    } else {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+            : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+            : "r"(row));
+    }
+}
+
+/// The same numbers of the transposed matrix, of one whose numbers 2 j and 2 j + 1 of row i are in lane 4 i + j.
+__device__ __forceinline__ unsigned transposed(unsigned pair)
+{
+    unsigned to;
+    asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(to) : "r"(pair));
+    return to;
+}
 #endif
 
 /// Two numbers as the two of 16 bits that make each of them, nearly.
@@ -78,3 +107,35 @@ struct Inputs {
         split(first, second, high[part], low[part]);
     }
 };
+
+/// Powers of 2 that bring the numbers of a row into float16's range, and back.
+///
+/// Messages, features and gradients may be of any size. The largest of a row gets to between 2¹⁴ and 2¹⁵, since float16 numbers end at
+/// 2¹⁶. Their steps are 2⁻²⁴ at least, so that with its remainder a number keeps 22 bits down to 2⁻², which is 2¹⁶ times smaller than
+/// the largest; those that are smaller yet are off by no more than 2⁻²⁵, which is 2⁻³⁹ of it. Every row has powers of its own, so
+/// that results do not depend on what else is in a call.
+struct Scale {
+    float up;
+    float down;
+
+    __device__ __forceinline__ explicit Scale(float largest)
+    {
+        // Of numbers below 2⁻¹¹², zero among them, neither power may leave float32's range.
+        const unsigned exponent = __float_as_uint(largest) >> 23;
+        const unsigned power = exponent < 15 ? 253 : 268 - exponent;
+        up = __uint_as_float(power << 23);
+        down = __uint_as_float((254 - power) << 23);
+    }
+};
+
+/// The largest size of some numbers; what is no number does not count.
+template <int N>
+__device__ __forceinline__ float largest(const Pack<N>& pack)
+{
+    float most = 0;
+#pragma unroll
+    for (int v = 0; v < N; ++v) {
+        most = fmaxf(most, fabsf(pack.v[v]));
+    }
+    return most;
+}

@@ -25,8 +25,8 @@ struct Place {
     unsigned long long first;
     int count;
 
-    /// Of all pairs of the row, or of those that are not spans'.
-    __device__ __forceinline__ Place(const System& s, unsigned rows, bool near)
+    /// Of those pairs of the row that are not spans'.
+    __device__ __forceinline__ Place(const System& s, unsigned rows)
     {
         const unsigned group = threadIdx.x / GROUP;
         row = blockIdx.x * (blockDim.x / GROUP) + group;
@@ -37,7 +37,7 @@ struct Place {
         count = 0;
         // All lanes of a group go through its pairs together, also those that have no channel.
         if (row < rows) {
-            const unsigned all = near ? near_count(s, row) : s.counts[row];
+            const unsigned all = near_count(s, row);
             const unsigned begin = all * part / PARTS;
             first = s.starts[row] + begin;
             count = static_cast<int>(all * (part + 1) / PARTS - begin);
@@ -162,7 +162,7 @@ __device__ __forceinline__ void receive_pairs(const Edge* pairs, const Real* y, 
 KERNEL(receive, ROW_THREADS, ROW_BLOCKS)
 {
     __shared__ Edge staged[ROW_THREADS];
-    const Place place(s, s.owned, true);
+    const Place place(s, s.owned);
     const Real* y = kept(block_y(s, block) + place.some_channel());
     const Edge* edges = s.edges + place.first;
     const Edge* group = staged + threadIdx.x / GROUP * GROUP;
@@ -241,7 +241,7 @@ __device__ __forceinline__ void send_rows(const System& s, int block)
 {
     __shared__ Edge staged[ROW_THREADS];
     __shared__ Arm staged_arms[ROW_THREADS];
-    const Place place(s, s.rows, false);
+    const Place place(s, s.rows);
     const Real* y = kept(block_y(s, block) + place.some_channel());
     const Real* g = kept(s.g + place.some_channel());
     const Edge* edges = s.edges + place.first;

@@ -8,38 +8,6 @@
 constexpr int ROW_TILE = 8;
 static_assert(ROW_PAD == TILE, "what is between rows fills up a tile");
 
-/// Powers of 2 that bring the numbers of a row into float16's range, and back.
-///
-/// Messages, features and gradients may be of any size. The largest of a row gets to between 2¹⁴ and 2¹⁵, since float16 numbers end at
-/// 2¹⁶. Their steps are 2⁻²⁴ at least, so that with its remainder a number keeps 22 bits down to 2⁻², which is 2¹⁶ times smaller than
-/// the largest; those that are smaller yet are off by no more than 2⁻²⁵, which is 2⁻³⁹ of it. Every row has powers of its own, so
-/// that results do not depend on what else is in a call.
-struct Scale {
-    float up;
-    float down;
-
-    __device__ __forceinline__ explicit Scale(float largest)
-    {
-        // Of numbers below 2⁻¹¹², zero among them, neither power may leave float32's range.
-        const unsigned exponent = __float_as_uint(largest) >> 23;
-        const unsigned power = exponent < 15 ? 253 : 268 - exponent;
-        up = __uint_as_float(power << 23);
-        down = __uint_as_float((254 - power) << 23);
-    }
-};
-
-/// The largest size of some numbers; what is no number does not count.
-template <int N>
-__device__ __forceinline__ float largest(const Pack<N>& pack)
-{
-    float most = 0;
-#pragma unroll
-    for (int v = 0; v < N; ++v) {
-        most = fmaxf(most, fabsf(pack.v[v]));
-    }
-    return most;
-}
-
 /// The largest of each of COUNT numbers over the 8 lanes that differ in bits 4, 8 and 16. Of those, each gets an equal share: number k of
 /// it is number lane / 4 · COUNT / 8 + k, and where they are fewer than lanes several have the same.
 template <int COUNT>

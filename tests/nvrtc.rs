@@ -33,7 +33,14 @@ const MUTUAL: &str = "mutual exact";
 /// loops, on some architectures and not on others.
 const ASIDE: u32 = 128;
 /// Those that are on tensor cores whatever the filters.
-const TENSOR: [&str; 4] = ["update", "descend", "readout", "receive_spans"];
+const TENSOR: [&str; 6] = [
+    "update",
+    "descend",
+    "readout",
+    "receive_spans",
+    "send_spans",
+    "slope_spans",
+];
 /// What tables are made to, coarse since only their size is compiled in.
 const TOLERANCE: f64 = 1e-4;
 

@@ -1,7 +1,7 @@
 //! Hosts whose arrays are on the device.
 
 use fastrand::Rng;
-use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device};
+use flashschnet::engine::cuda::{CudaEngine, CudaReal, Device, Filters};
 use flashschnet::engine::{OnDevice, Resident, ResidentResults, Results, Unlisted, Wanted};
 use flashschnet::filter::Tables;
 use flashschnet::{Error, Result};
@@ -282,8 +282,12 @@ fn spans(device: MakeDevice, stream: u64) {
     let tables = Tables::build(network, 1e-5);
     let mut rng = Rng::with_seed(1);
     let systems = [[1, 2, 3], [2, 2, 2]].map(|counts| beads(&mut rng, counts, None));
-    let mut host = Host::new(with_spans(&model, &tables, device(2)), &[1, 2], &systems);
-    let mut engine = with_spans(&model, &tables, device(2));
+    let mut host = Host::new(
+        with_spans(&model, Filters::Table(&tables), device(2)),
+        &[1, 2],
+        &systems,
+    );
+    let mut engine = with_spans(&model, Filters::Table(&tables), device(2));
     host.check(&mut engine, 0, "first");
     host.offsets[1] += 1000;
     host.refuse("structure offsets must rise");

@@ -24,9 +24,10 @@ extern "C" __attribute__((visibility("default"))) const char* emulate(const char
     while (emulator::fibres.size() < threads) {
         emulator::fibres.push_back(std::make_unique<emulator::Fibre>());
     }
-    // Aligned as CUDA's is.
-    std::vector<double> memory((shared + GUARD) / sizeof(double) + 2);
-    emulator::shared = reinterpret_cast<unsigned char*>((reinterpret_cast<std::uintptr_t>(memory.data()) + 15) / 16 * 16);
+    // Aligned as the GPU's is: at a whole line of banks.
+    constexpr std::size_t LINE = 128;
+    std::vector<double> memory((shared + GUARD + LINE) / sizeof(double) + 1);
+    emulator::shared = reinterpret_cast<unsigned char*>((reinterpret_cast<std::uintptr_t>(memory.data()) + LINE - 1) / LINE * LINE);
     const unsigned long blocks = static_cast<unsigned long>(blocks_x) * blocks_y;
     for (unsigned long turn = 0; turn < blocks; ++turn) {
         const unsigned long at = falling ? blocks - 1 - turn : turn;

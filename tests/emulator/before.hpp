@@ -317,6 +317,53 @@ static inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigne
     multiply_add_half(sum, a0, a1, b);
 }
 
+/// An address of shared memory.
+using Shared = std::uintptr_t;
+
+[[maybe_unused]] static inline Shared shared_address(const void* at) { return reinterpret_cast<Shared>(at); }
+
+namespace emulator {
+
+/// Numbers 2 j and 2 j + 1 of row i of a matrix of 8 × 8, or of column i, for lane 4 i + j. `word(i, j)` has those of row i.
+template <class Word>
+unsigned part_of_matrix(bool transposed, Word word)
+{
+    const unsigned lane = threadIdx.x % 32;
+    const unsigned i = lane / 4;
+    const unsigned j = lane % 4;
+    if (!transposed) {
+        return word(i, j);
+    }
+    const auto number = [&](unsigned row) { return word(row, i / 2) >> 16 * (i % 2) & 0xffff; };
+    return number(2 * j + 1) << 16 | number(2 * j);
+}
+
+} // namespace emulator
+
+/// As ldmatrix has it.
+template <bool TRANSPOSED>
+void load_matrices(unsigned (&to)[4], Shared row)
+{
+    emulator::exchange(row, [&](const std::uint64_t* rows) {
+        for (unsigned matrix = 0; matrix < 4; ++matrix) {
+            to[matrix] = emulator::part_of_matrix(TRANSPOSED, [&](unsigned i, unsigned j) {
+                unsigned word;
+                std::memcpy(&word, reinterpret_cast<const unsigned char*>(rows[8 * matrix + i]) + 4 * j, sizeof(word));
+                return word;
+            });
+        }
+        return 0;
+    });
+}
+
+/// As movmatrix has it.
+[[maybe_unused]] static inline unsigned transposed(unsigned pair)
+{
+    return emulator::exchange(pair, [](const std::uint64_t* slots) {
+        return emulator::part_of_matrix(true, [&](unsigned i, unsigned j) { return static_cast<unsigned>(slots[4 * i + j]); });
+    });
+}
+
 [[maybe_unused]] static void sincospi(double x, double* sine, double* cosine)
 {
     const double angle = 3.141592653589793238462643383279502884 * x;

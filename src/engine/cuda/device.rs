@@ -16,7 +16,11 @@ pub enum Kernel {
     Readout,
     Send,
     SendVirials,
+    Deal,
     ReceiveSpans,
+    SendSpans,
+    SlopeSpans,
+    PullSpans,
     Descend,
     Collect,
     Total,
@@ -48,7 +52,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 40] = [
         Self::Start,
         Self::Geometry,
         Self::Rank,
@@ -57,7 +61,11 @@ impl Kernel {
         Self::Readout,
         Self::Send,
         Self::SendVirials,
+        Self::Deal,
         Self::ReceiveSpans,
+        Self::SendSpans,
+        Self::SlopeSpans,
+        Self::PullSpans,
         Self::Descend,
         Self::Collect,
         Self::Total,
@@ -98,7 +106,11 @@ impl Kernel {
             Self::Readout => "readout",
             Self::Send => "send",
             Self::SendVirials => "send_virials",
+            Self::Deal => "deal",
             Self::ReceiveSpans => "receive_spans",
+            Self::SendSpans => "send_spans",
+            Self::SlopeSpans => "slope_spans",
+            Self::PullSpans => "pull_spans",
             Self::Descend => "descend",
             Self::Collect => "collect",
             Self::Total => "total",

@@ -47,7 +47,7 @@ use self::lists::Lists;
 use self::mover::Mover;
 use self::mutual::Mutual;
 use self::source::{Widths, basis_numbers, source};
-use self::spans::SpanFragments;
+use self::spans::SpanTables;
 use self::term_tables::TermTables;
 use self::tuning::Regime;
 use self::unlisted::Unlisting;
@@ -147,8 +147,7 @@ struct Workspace {
     tables: Array,
     scales: Array,
     fragments: Array,
-    span_fragments: Array,
-    span_scales: Array,
+    span_tables: SpanTables,
     basis: Array,
     references: Array,
     lists: Lists,
@@ -157,6 +156,8 @@ struct Workspace {
     cells: Array,
     counts: Array,
     spans: Array,
+    slots: Array,
+    slopes: Array,
     edges: Array,
     arms: Array,
     bends: Array,
@@ -180,8 +181,7 @@ impl Workspace {
             tables: array(),
             scales: array(),
             fragments: array(),
-            span_fragments: array(),
-            span_scales: array(),
+            span_tables: SpanTables::new(array),
             basis: array(),
             references: array(),
             lists: Lists::new(device),
@@ -190,6 +190,8 @@ impl Workspace {
             cells: array(),
             counts: array(),
             spans: array(),
+            slots: array(),
+            slopes: array(),
             edges: array(),
             arms: array(),
             bends: array(),
@@ -249,9 +251,7 @@ impl<T: CudaReal> CudaEngine<T> {
             work.scales.set(&scales.collect::<Vec<T>>())?;
         }
         if let Some(spans) = &recipe.spans {
-            let fragments = SpanFragments::new(spans, network.blocks.len());
-            work.span_fragments.set(&fragments.numbers)?;
-            work.span_scales.set(&fragments.scales)?;
+            work.span_tables.set(spans, network.blocks.len())?;
         }
         let limits = device.limits();
         let batch = recipe.batch::<T>(limits)?;
@@ -320,7 +320,13 @@ impl<T: CudaReal> CudaEngine<T> {
         if tuning.spans > 0 {
             // As much as there is: how much of it a launch has depends on the structures.
             let held = self.limits.shared;
-            kernels.push((Kernel::ReceiveSpans, held));
+            kernels.extend([
+                (Kernel::Deal, 0),
+                (Kernel::ReceiveSpans, held),
+                (Kernel::SendSpans, held),
+                (Kernel::SlopeSpans, held),
+                (Kernel::PullSpans, 0),
+            ]);
         }
         if tuning.band_rows > 0 {
             kernels.extend(Mutual::kernels(&tuning));

@@ -9,9 +9,10 @@ use crate::engine::{DeviceRows, Exchange, Graph, Results, Rows, Wanted, network 
 use crate::{Error, Result};
 
 const WARP: usize = 32;
-/// Bytes of an `Edge` in `kernels/base.cuh`, and of a `Bend`.
+/// Bytes of an `Edge` in `kernels/base.cuh`, of a `Bend`, and of a `Slot` in `kernels/spans.cuh`.
 const EDGE: usize = 16;
 const BEND: usize = 16;
+const SLOT: usize = 8;
 
 /// How much there is of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,10 @@ pub(super) struct Shape {
     pub structures: usize,
     /// Pairs that there is to be room for.
     pub pairs: usize,
-    /// Atoms of the largest structure, where all are owned and have no images; else zero.
+    /// Atoms of the largest structure, where all are owned and have no images; else zero, or where only the device knows.
     pub alone: usize,
+    /// Whether all are owned and have no images.
+    pub plain: bool,
 }
 
 /// Addresses of what a call is about, zero for what it does not have.
@@ -60,7 +63,7 @@ impl<T: CudaReal> CudaEngine<T> {
 
     /// Everything that the launches of a call need, and none of them yet.
     pub(super) fn run(&mut self, inputs: &Inputs, shape: Shape, wanted: Wanted) -> Result<Run> {
-        let batch = self.batch.clone().filter(|_| shape.rows == shape.owned);
+        let batch = self.batch.clone().filter(|_| shape.plain);
         let regime = Regime::of(shape.rows, shape.structures, batch, self.limits);
         let program = self.program(regime)?;
         let mutual = Mutual::new(shape, &program.tuning, self.limits);
@@ -95,6 +98,7 @@ impl<T: CudaReal> CudaEngine<T> {
         } else {
             run.elements(Kernel::Start, starting);
             run.rows(Kernel::Geometry, rows, 0);
+            run.span_rows(Kernel::Deal);
         }
         for block in 0..blocks {
             match run.mutual {
@@ -104,7 +108,7 @@ impl<T: CudaReal> CudaEngine<T> {
                 }
                 None => {
                     run.rows(Kernel::Receive, owned, block);
-                    run.spans(block, self.limits);
+                    run.spans(Kernel::ReceiveSpans, block, self.limits);
                 }
             }
             run.dense(Kernel::Update, block);
@@ -155,13 +159,20 @@ impl<T: CudaReal> CudaEngine<T> {
                         Kernel::MergePulls
                     });
                 }
-                None => run.rows(send, run.shape.rows, block),
+                None => {
+                    run.rows(send, run.shape.rows, block);
+                    run.spans(Kernel::SlopeSpans, block, self.limits);
+                    if block > 0 {
+                        run.spans(Kernel::SendSpans, block, self.limits);
+                    }
+                }
             }
             // x⁰ does not depend on positions: nothing further down needs a gradient.
             if block > 0 {
                 run.dense(Kernel::Descend, block);
             }
         }
+        run.span_rows(Kernel::PullSpans);
         Ok(())
     }
 
@@ -197,6 +208,7 @@ impl<T: CudaReal> CudaEngine<T> {
             structures: graph.structures.len() - 1,
             pairs: work.lists.pairs(),
             alone: 0,
+            plain: false,
         };
         Ok((inputs, shape))
     }
@@ -225,7 +237,8 @@ impl<T: CudaReal> CudaEngine<T> {
         let results = work.results.reserve::<f64>(sections.end)?;
         let section = |first: usize| results + (first * size_of::<f64>()) as u64;
         let both = |length: usize| if mutual.is_some() { length } else { 0 };
-        let parts = mutual.map_or(tuning.message_parts(), |mutual| mutual.parts());
+        let parts = mutual.map_or(tuning.sum_parts(), |mutual| mutual.parts());
+        let far = Distant::new(shape, tuning, self.limits);
         let pull = if virials { 9 } else { 3 };
         let system = System {
             positions: inputs.positions,
@@ -241,16 +254,15 @@ impl<T: CudaReal> CudaEngine<T> {
             tables: work.tables.address(),
             scales: work.scales.address(),
             fragments: work.fragments.address(),
-            span_fragments: work.span_fragments.address(),
-            span_scales: work.span_scales.address(),
+            span_filters: work.span_tables.filters.address(),
+            span_factors: work.span_tables.factors.address(),
+            span_scales: work.span_tables.scales.address(),
             basis: work.basis.address(),
             references: work.references.address(),
             counts: work.counts.reserve::<u32>(rows)?,
-            spans: if tuning.spans > 0 {
-                work.spans.reserve::<u32>(rows * (tuning.spans + 1))?
-            } else {
-                0
-            },
+            spans: work.spans.reserve::<u32>(far.ends)?,
+            slots: work.slots.reserve::<u8>(far.slots * SLOT)?,
+            slopes: work.slopes.reserve::<f32>(backward(far.slopes))?,
             edges: work.edges.reserve::<u8>(pairs * edge)?,
             arms: work.arms.reserve::<u8>(pairs * arm)?,
             bends: work.bends.reserve::<u8>(both(pairs * BEND))?,
@@ -278,7 +290,7 @@ impl<T: CudaReal> CudaEngine<T> {
             coincident: section(0),
             rows: rows as u32,
             owned: owned as u32,
-            held: rows.div_ceil(shape.structures.max(1)) as u32,
+            held: far.held as u32,
             unused: 0,
             bands: mutual.map_or(0, |mutual| mutual.bands as u32),
             splits: mutual.map_or(0, |mutual| mutual.splits as u32),
@@ -401,6 +413,37 @@ impl<T: CudaReal> CudaEngine<T> {
     }
 }
 
+/// How much there is of what kernels of distant pairs need; nothing without them.
+#[derive(Default)]
+struct Distant {
+    /// Atoms of the largest structure that has distant pairs.
+    held: usize,
+    ends: usize,
+    slots: usize,
+    slopes: usize,
+}
+
+impl Distant {
+    fn new(shape: Shape, tuning: &Tuning, limits: Limits) -> Self {
+        if tuning.spans == 0 {
+            return Self::default();
+        }
+        let most = tuning.span_rows(limits);
+        let held = match shape.alone {
+            0 => most,
+            largest => most.min(largest),
+        };
+        // A tile is read ahead of the last.
+        let tile = Tuning::SPAN_SLACK + 1;
+        Self {
+            held,
+            ends: shape.rows * (tuning.spans + 1),
+            slots: shape.pairs + shape.rows * tuning.spans * Tuning::SPAN_SLACK + tile,
+            slopes: tuning.span_slices() * shape.rows * held,
+        }
+    }
+}
+
 /// Where the results lie in one array of float64, the coincident pair's number first.
 struct Sections {
     energies: usize,
@@ -493,7 +536,7 @@ impl Run {
     }
 
     /// Blocks that hold a structure's features, as many for each as fill the GPU.
-    fn spans(&mut self, block: usize, limits: Limits) {
+    fn spans(&mut self, kernel: Kernel, block: usize, limits: Limits) {
         let tuning = &self.program.tuning;
         if tuning.spans == 0 {
             return;
@@ -503,7 +546,16 @@ impl Run {
         let shared = tuning.span_shared(self.system.held as usize);
         let grid = (structures as u32, (slices * splits) as u32);
         let size = (tuning.span_threads, shared);
-        self.launch(Kernel::ReceiveSpans, grid, size, block);
+        self.launch(kernel, grid, size, block);
+    }
+
+    /// A warp a row's distant pairs, if there are any.
+    fn span_rows(&mut self, kernel: Kernel) {
+        if self.program.tuning.spans > 0 {
+            let rows = Tuning::SPAN_DEAL_THREADS / WARP;
+            let grid = (self.shape.rows.div_ceil(rows) as u32, 1);
+            self.launch(kernel, grid, (Tuning::SPAN_DEAL_THREADS, 0), 0);
+        }
     }
 
     /// A warp a row.

@@ -141,13 +141,13 @@ pub(super) fn source(
             ("SPANS", integer(tuning.spans)),
             ("SPAN_THREADS", integer(tuning.span_threads)),
             ("SPAN_WIDTH", integer(tuning.span_width)),
+            ("SPAN_DEAL_THREADS", integer(Tuning::SPAN_DEAL_THREADS)),
             ("BIN_SHIFT", integer(tuning.bin_shift)),
             ("GROUP", integer(tuning.group)),
             ("LANE_CHANNELS", integer(tuning.lane_channels)),
             ("SLICES", integer(tuning.slices())),
             ("PARTS", integer(tuning.parts)),
-            ("MESSAGE_PARTS", integer(tuning.message_parts())),
-            ("GRADIENT_PARTS", integer(tuning.gradient_parts())),
+            ("SUM_PARTS", integer(tuning.sum_parts())),
             ("FORCE_SLICES", integer(tuning.force_slices())),
             ("DENSE_TEAM", integer(tuning.dense.team)),
             ("DENSE_COLUMNS", integer(tuning.dense.columns)),
@@ -220,7 +220,7 @@ pub(super) fn source(
         Way::Table(_) => {
             files!("table.cu");
             if tuning.spans > 0 {
-                files!("spans.cu");
+                files!("spans.cuh", "spans.cu", "slopes.cu");
             }
         }
         Way::Exact => {

@@ -1,12 +1,14 @@
-//! Filters of distant pairs as tensor cores take them: spans' coefficients in float16, every lane's numbers side by side.
+//! Coefficients of distant pairs' filters as kernels take them: every lane's numbers side by side, in either of two orders.
 
-use half::f16;
-
+use super::device::Array;
+use crate::Result;
 use crate::filter::{Spans, TERMS};
 
-/// Columns of a product.
-const COLUMNS: usize = 8;
+/// Channels of a tile, and numbers of it that a lane has.
+const TILE: usize = 16;
+const EACH: usize = 8;
 const LANES: usize = 32;
+
 /// Channels that a block of kernels/spans.cu takes of so many, padded; none if that is not for them.
 pub(super) fn width(filters: usize) -> Option<usize> {
     [128, 64]
@@ -14,93 +16,105 @@ pub(super) fn width(filters: usize) -> Option<usize> {
         .find(|width| filters.is_multiple_of(*width))
 }
 
-/// Numbers that a lane has of a span's coefficients for `width` channels.
-const fn numbers(width: usize) -> usize {
-    3 * width / COLUMNS
-}
-
 /// Bytes of a span's coefficients for `width` channels.
 pub(super) const fn bytes(width: usize) -> usize {
-    numbers(width) * LANES * size_of::<u32>()
+    width / TILE * LANES * EACH * size_of::<f32>()
 }
 
-/// The largest coefficient of a block is brought below two to this: remainders of the small ones are then still normal numbers.
-const EXPONENT: i32 = 10;
+/// What a lane has of a tile, each number by its term and channel.
+type Order = fn(lane: usize) -> [(usize, usize); EACH];
 
-/// All blocks' coefficients.
-pub(super) struct SpanFragments {
-    /// Of rounded coefficients, and what rounding lost of half of them.
-    pub numbers: Vec<u32>,
+/// As sums over pairs take them: channels l / 4 and l / 4 + 8 of lane l, and terms by the columns that it has of a product.
+fn for_sums(lane: usize) -> [(usize, usize); EACH] {
+    std::array::from_fn(|k| {
+        let (half, part, column) = (k / 4, k / 2 % 2, k % 2);
+        (term(half, 2 * (lane % 4) + column), 8 * part + lane / 4)
+    })
+}
+
+/// As slopes take them: the term of column l / 4 of lane l, and two channels and those 8 further.
+fn for_slopes(lane: usize) -> [(usize, usize); EACH] {
+    std::array::from_fn(|k| {
+        let (half, part, next) = (k / 4, k / 2 % 2, k % 2);
+        (term(half, lane / 4), 8 * part + 2 * (lane % 4) + next)
+    })
+}
+
+/// The term in column `n` of the first or second 8. Their order lets four lanes have all terms of a pair, each with every fourth.
+fn term(half: usize, n: usize) -> usize {
+    8 * half + n / 2 + 4 * (n % 2)
+}
+
+/// All blocks' coefficients on a device.
+pub(super) struct SpanTables {
+    pub filters: Array,
+    pub factors: Array,
     /// What undoes the scale of each block.
-    pub scales: Vec<f32>,
+    pub scales: Array,
 }
 
-impl SpanFragments {
-    /// Of spans of a network with `blocks` blocks, whose number of channels has a [`width`].
-    pub fn new(spans: &Spans, blocks: usize) -> Self {
-        let channels = spans.channels();
-        let width = width(channels).unwrap_or(channels);
-        let mut all = Self {
-            numbers: Vec::new(),
-            scales: Vec::new(),
-        };
-        for block in 0..blocks {
-            let coefficients = spans.block(block);
-            let largest = coefficients.iter().fold(0.0, |a, x| f64::max(a, x.abs()));
-            let scale = if largest > 0.0 {
-                f64::from(EXPONENT - 1 - largest.log2().floor() as i32).exp2()
-            } else {
-                1.0
-            };
-            all.scales.push((1.0 / scale) as f32);
-            for slice in 0..channels / width {
-                for span in coefficients.chunks_exact(TERMS * channels) {
-                    let lanes: Vec<_> = (0..LANES)
-                        .map(|lane| lane_numbers(span, channels, (slice, width), lane, scale))
-                        .collect();
-                    // Four at once.
-                    for load in 0..numbers(width) / 4 {
-                        let of_all = lanes.iter().flat_map(|lane| &lane[4 * load..4 * load + 4]);
-                        all.numbers.extend(of_all);
-                    }
+impl SpanTables {
+    pub fn new(array: impl Fn() -> Array) -> Self {
+        Self {
+            filters: array(),
+            factors: array(),
+            scales: array(),
+        }
+    }
+
+    /// Brings those of a network there, whose number of channels has a [`width`].
+    pub fn set(&mut self, spans: &Spans, blocks: usize) -> Result<()> {
+        let scales: Vec<f64> = (0..blocks).map(|block| scale(spans.block(block))).collect();
+        let undone: Vec<f32> = scales.iter().map(|scale| (1.0 / scale) as f32).collect();
+        self.scales.set(&undone)?;
+        for (order, array) in [
+            (for_sums as Order, &mut self.filters),
+            (for_slopes, &mut self.factors),
+        ] {
+            let all = scales
+                .iter()
+                .enumerate()
+                .flat_map(|(block, &scale)| lay_out(spans, block, scale, order));
+            array.set(&all.collect::<Vec<f32>>())?;
+        }
+        Ok(())
+    }
+}
+
+/// The power of 2 that brings the largest coefficient below 1, and no further than it takes.
+fn scale(coefficients: &[f64]) -> f64 {
+    let largest = coefficients.iter().fold(0.0, |a, x| f64::max(a, x.abs()));
+    if largest > 0.0 {
+        (-1.0 - largest.log2().floor()).exp2()
+    } else {
+        1.0
+    }
+}
+
+/// A block's coefficients: of each slice of channels, span and tile what lanes load at once.
+fn lay_out(spans: &Spans, block: usize, scale: f64, order: Order) -> Vec<f32> {
+    let channels = spans.channels();
+    let width = width(channels).unwrap_or(channels);
+    let mut all = Vec::new();
+    for first in (0..channels).step_by(width) {
+        for span in spans.block(block).chunks_exact(TERMS * channels) {
+            for tile in (first..first + width).step_by(TILE) {
+                let lanes: Vec<[f32; EACH]> = (0..LANES)
+                    .map(|lane| {
+                        order(lane).map(|(term, channel)| {
+                            (scale * span[term * channels + tile + channel]) as f32
+                        })
+                    })
+                    .collect();
+                // Four at once.
+                for half in [0, EACH / 2] {
+                    let four = lanes.iter().flat_map(|lane| &lane[half..half + EACH / 2]);
+                    all.extend(four);
                 }
             }
         }
-        all
     }
-}
-
-/// What a lane has of a span's coefficients for the channels of a slice: rounded ones of every 8 channels, and then what rounding left.
-fn lane_numbers(
-    span: &[f64],
-    channels: usize,
-    (slice, width): (usize, usize),
-    lane: usize,
-    scale: f64,
-) -> Vec<u32> {
-    let (mut numbers, mut rests) = (Vec::new(), Vec::new());
-    let steps = width / COLUMNS;
-    for column in slice * steps..(slice + 1) * steps {
-        let at = |term: usize| scale * span[term * channels + channel(column, lane / 4)];
-        // The lane's four of the terms, as kernels/spans.cu divides them.
-        let terms = [0, 4, 8, 12].map(|term| at(term + lane % 4));
-        let [one, two, three, four] = terms.map(f16::from_f64);
-        numbers.extend([both(one, two), both(three, four)]);
-        let rest = |k: usize, rounded: f16| f16::from_f64(terms[k] - rounded.to_f64());
-        rests.push(both(rest(0, one), rest(1, two)));
-    }
-    numbers.extend(rests);
-    numbers
-}
-
-/// Two numbers in 32 bits, the first in the lower half.
-fn both(first: f16, second: f16) -> u32 {
-    u32::from(second.to_bits()) << 16 | u32::from(first.to_bits())
-}
-
-/// The channel in column `n` of 8 of them. Their order lets a lane, which gets two columns, have four neighbours of every 16.
-fn channel(column: usize, n: usize) -> usize {
-    column / 2 * 16 + n / 2 * 4 + column % 2 * 2 + n % 2
+    all
 }
 
 #[cfg(test)]
@@ -108,17 +122,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_have_four_neighbours_of_every_sixteen() {
-        for lane in 0..4 {
-            let channels: Vec<usize> = (0..2)
-                .flat_map(|column| [0, 1].map(|n| channel(column, 2 * lane + n)))
-                .collect();
-            assert_eq!(channels, (4 * lane..4 * lane + 4).collect::<Vec<_>>());
+    fn lanes_have_every_number_of_a_tile_once() {
+        for order in [for_sums as Order, for_slopes] {
+            let mut all: Vec<_> = (0..LANES).flat_map(order).collect();
+            all.sort_unstable();
+            let expected =
+                (0..TERMS).flat_map(|term| (0..TILE).map(move |channel| (term, channel)));
+            assert_eq!(all, expected.collect::<Vec<_>>());
         }
-        let mut all: Vec<usize> = (0..8)
-            .flat_map(|column| (0..8).map(move |n| channel(column, n)))
-            .collect();
-        all.sort_unstable();
-        assert_eq!(all, (0..64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn four_lanes_have_all_terms() {
+        let terms = |lane: usize| for_sums(lane).map(|(term, _)| term);
+        for lane in 0..4 {
+            assert_eq!(terms(lane)[..2], [lane, lane + 4]);
+            assert_eq!(terms(lane)[4..6], [lane + 8, lane + 12]);
+        }
     }
 }

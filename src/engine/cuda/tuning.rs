@@ -91,7 +91,7 @@ pub struct Tuning {
     pub(super) geometry_threads: usize,
     /// Whether a block takes the pairs of a row at once.
     pub(super) ranks: bool,
-    /// Spans of distance with a kernel of their own, channels of its blocks, and their threads.
+    /// Spans of distance with kernels of their own, channels of their blocks, and these blocks' threads.
     pub(super) spans: usize,
     pub(super) span_width: usize,
     pub(super) span_threads: usize,
@@ -106,6 +106,11 @@ pub struct Tuning {
 impl Tuning {
     pub(super) const START_THREADS: usize = 256;
     pub(super) const TOTAL_THREADS: usize = 256;
+    /// A warp takes a row's distant pairs as a whole.
+    pub(super) const SPAN_DEAL_THREADS: usize = 128;
+    /// Bytes of shared memory in front of the spans' features, and pairs that a tile may lack.
+    const SPAN_FRONT: usize = 128;
+    pub(super) const SPAN_SLACK: usize = 15;
     /// A block takes a row of the list; each thread has two candidates, a number for each in shared memory.
     pub(super) const RANK_THREADS: usize = 256;
     pub(super) const RANK_SHARED: usize = Self::RANK_CANDIDATES * size_of::<u32>();
@@ -160,7 +165,7 @@ impl Tuning {
             ranks: regime == Regime::Few,
             spans: span_count,
             span_width,
-            span_threads: if span_width > 64 { 384 } else { 512 },
+            span_threads: 512,
             span_atoms: spans.map_or(usize::MAX, |spans| (SPAN_PAIRS / spans.share()) as usize),
             band_rows: 0,
             band_least: 64,
@@ -212,19 +217,19 @@ impl Tuning {
         (2 * self.exact_rows * self.widths.filter + 2 * self.exact_rows).next_multiple_of(4)
     }
 
-    /// Sums of dE/dy of a row that are left to be added up.
-    pub(super) fn gradient_parts(&self) -> usize {
+    /// Sums of a row's pairs, but for distant ones, that are left to be added up.
+    fn row_parts(&self) -> usize {
         if self.table { self.parts } else { 1 }
     }
 
-    /// The same of its messages: also of distant pairs.
-    pub(super) fn message_parts(&self) -> usize {
-        self.gradient_parts() + usize::from(self.spans > 0)
+    /// All sums of a row's messages, or of dE/dy, that are left to be added up.
+    pub(super) fn sum_parts(&self) -> usize {
+        self.row_parts() + usize::from(self.spans > 0)
     }
 
     /// What the row kernels work on by themselves, with sums of forces of their own: slices of parts.
     pub(super) fn force_slices(&self) -> usize {
-        self.slices() * self.gradient_parts()
+        self.slices() * self.row_parts()
     }
 
     /// Parts of a row's channels that blocks of the spans' kernel take.
@@ -232,15 +237,24 @@ impl Tuning {
         self.widths.filters / self.span_width
     }
 
-    /// Bytes of shared memory that the spans' kernel needs for coefficients, and for features of so many rows.
+    /// Bytes of shared memory that the spans' kernels need for coefficients and for features of so many rows.
     pub(super) fn span_shared(&self, rows: usize) -> usize {
-        spans::bytes(self.span_width) * self.spans + rows * self.span_width * size_of::<f32>()
+        spans::bytes(self.span_width) * self.spans + Self::SPAN_FRONT + rows * self.span_row()
+    }
+
+    /// Bytes of shared memory of a row of features, each the sum of two numbers of 16 bits.
+    fn span_row(&self) -> usize {
+        2 * self.span_width * size_of::<u16>()
+    }
+
+    /// Rows of a structure that there is shared memory for.
+    pub(super) fn span_rows(&self, limits: Limits) -> usize {
+        (limits.shared as usize).saturating_sub(self.span_shared(0)) / self.span_row().max(1)
     }
 
     /// Numbers of atoms in a structure for which there are spans.
     pub(super) fn batch(&self, limits: Limits) -> Option<RangeInclusive<usize>> {
-        let left = (limits.shared as usize).saturating_sub(self.span_shared(0));
-        (self.spans > 0).then(|| self.span_atoms..=left / (self.span_width * size_of::<f32>()))
+        (self.spans > 0).then(|| self.span_atoms..=self.span_rows(limits))
     }
 
     /// Shared memory of a block of the row kernels.

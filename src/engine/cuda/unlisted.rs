@@ -313,6 +313,7 @@ impl<T: CudaReal> CudaEngine<T> {
             structures: problem.structures,
             pairs: own.finder.room(),
             alone: if problem.cells { 0 } else { problem.largest },
+            plain: !problem.cells,
         };
         let mut inputs = Inputs {
             types,
