@@ -61,21 +61,24 @@ struct SpanFactors {
 KERNEL(slope_spans, SPAN_THREADS, 1)
 {
     SHARED(unsigned char, memory);
+    unsigned* taken = rows_taken(memory);
     const SpanWork work(s);
     const int slice = work.slice();
     if (work.rows > s.held) {
         return;
     }
     const uint4* coefficients = hold_coefficients(reinterpret_cast<uint4*>(memory), s.span_factors, block, slice);
-    const SpanFeatures features =
-        hold(memory + SPANS * SPAN_COEFFICIENTS * sizeof(uint4), block_y(s, block) + slice * SPAN_WIDTH, work);
+    const SpanFeatures features = hold(memory, block_y(s, block) + slice * SPAN_WIDTH, work);
+    if (threadIdx.x == 0) {
+        *taken = 0;
+    }
     __syncthreads();
     const int lane = lane_id();
     // The lane's row of the four matrices of a tile: both parts of the channels, and in each both eights of pairs.
     const int own = lane % 16;
     const int part = lane / 16;
     const float all_scale = span_scale(s, block) * features.down;
-    for (unsigned local = work.first(); local < work.rows; local += work.step()) {
+    for (unsigned local = work.next(taken); local < work.rows; local = work.next(taken)) {
         const unsigned row = work.structure_first + local;
         const SpanTiles tiles(s, row);
         // From the lane's first channel on: it has two neighbours of every tile, and those 8 further.

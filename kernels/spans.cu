@@ -171,12 +171,16 @@ __device__ __forceinline__ void gather_spans(const System& s, int block, const f
 {
     constexpr int CHANNELS = 2 * SPAN_STEPS;
     SHARED(unsigned char, memory);
+    unsigned* taken = rows_taken(memory);
     const SpanWork work(s);
     const int slice = work.slice();
     const uint4* coefficients = hold_coefficients(reinterpret_cast<uint4*>(memory), s.span_filters, block, slice);
     SpanFeatures features = {};
     if (work.rows <= s.held) {
-        features = hold(memory + SPANS * SPAN_COEFFICIENTS * sizeof(uint4), matrix + slice * SPAN_WIDTH, work);
+        features = hold(memory, matrix + slice * SPAN_WIDTH, work);
+    }
+    if (threadIdx.x == 0) {
+        *taken = 0;
     }
     __syncthreads();
     const int lane = lane_id();
@@ -184,7 +188,7 @@ __device__ __forceinline__ void gather_spans(const System& s, int block, const f
     const int own = lane / 16 * 8 + lane % 8;
     const int part = lane / 8 % 2;
     const float scale = span_scale(s, block) * features.down;
-    for (unsigned local = work.first(); local < work.rows; local += work.step()) {
+    for (unsigned local = work.next(taken); local < work.rows; local = work.next(taken)) {
         const unsigned row = work.structure_first + local;
         const SpanTiles tiles(s, row);
         float sums[CHANNELS] = {};

@@ -43,9 +43,17 @@ struct SpanWork {
     }
 
     __device__ __forceinline__ static int slice() { return blockIdx.y % SPAN_SLICES; }
-    /// A warp's first row in the structure, and how far it is to its next one.
-    __device__ __forceinline__ static unsigned first() { return warp_id() * (gridDim.y / SPAN_SLICES) + blockIdx.y / SPAN_SLICES; }
-    __device__ __forceinline__ static unsigned step() { return blockDim.x / WARP * (gridDim.y / SPAN_SLICES); }
+
+    /// A row in the structure that no warp has had yet, or one that there is not. Rows have unlike numbers of pairs: whoever is done takes
+    /// the next one. `taken` is zero at first.
+    __device__ __forceinline__ static unsigned next(unsigned* taken)
+    {
+        unsigned number = 0;
+        if (lane_id() == 0) {
+            number = atomicAdd(taken, 1u);
+        }
+        return __shfl_sync(FULL, number, 0) * (gridDim.y / SPAN_SLICES) + blockIdx.y / SPAN_SLICES;
+    }
 };
 
 /// The distant pairs of a row, in tiles of 16, span by span.
@@ -91,8 +99,15 @@ struct SpanFeatures {
     }
 };
 
-/// Bytes in front of the features: a number of each warp.
+/// Bytes in front of the features, behind the coefficients: a number of each warp, and in the end how many rows have been taken.
 constexpr int SPAN_FRONT = 128;
+static_assert(SPAN_THREADS / WARP * sizeof(float) < SPAN_FRONT, "warps have room for their numbers");
+constexpr int SPAN_FRONT_AT = SPANS * SPAN_COEFFICIENTS * sizeof(uint4);
+
+__device__ __forceinline__ unsigned* rows_taken(unsigned char* memory)
+{
+    return reinterpret_cast<unsigned*>(memory + SPAN_FRONT_AT + SPAN_FRONT) - 1;
+}
 
 /// Copies a block's coefficients to shared memory.
 __device__ __forceinline__ const uint4* hold_coefficients(uint4* memory, const uint4* of_blocks, int block, int slice)
@@ -119,8 +134,7 @@ __device__ __forceinline__ void span_coefficients(const uint4* held, int span, i
     }
 }
 
-/// Copies a block's share of a matrix to `memory`, of which the first SPAN_FRONT bytes are for something else. All threads take part, and
-/// may read it after the next barrier.
+/// Copies a block's share of a matrix to shared memory. All threads take part, and may read it after the next barrier.
 __device__ __forceinline__ SpanFeatures hold(unsigned char* memory, const float* matrix, const SpanWork& work)
 {
     constexpr unsigned PARTS_OF_ROW = SPAN_WIDTH / 8;
@@ -137,7 +151,7 @@ __device__ __forceinline__ SpanFeatures hold(unsigned char* memory, const float*
     for (int step = WARP / 2; step > 0; step /= 2) {
         most = fmaxf(most, __shfl_xor_sync(FULL, most, step));
     }
-    float* of_warps = reinterpret_cast<float*>(memory);
+    float* of_warps = reinterpret_cast<float*>(memory + SPAN_FRONT_AT);
     if (lane_id() == 0) {
         of_warps[warp_id()] = most;
     }
@@ -147,7 +161,7 @@ __device__ __forceinline__ SpanFeatures hold(unsigned char* memory, const float*
     }
     const Scale scale(most);
     const unsigned rest = work.rows * SPAN_ROW_BYTES;
-    unsigned char* features = memory + SPAN_FRONT;
+    unsigned char* features = memory + SPAN_FRONT_AT + SPAN_FRONT;
 #pragma unroll 2
     for (unsigned at = threadIdx.x; at < count; at += blockDim.x) {
         const float* from = numbers(at);

@@ -566,6 +566,18 @@ pub fn beads(rng: &mut Rng, counts: [usize; 3], cell: Option<f64>) -> System {
     system
 }
 
+/// Results of as many copies of a batch.
+fn repeated(results: &Results, copies: usize) -> Results {
+    Results {
+        energies: results.energies.repeat(copies),
+        atom_energies: results.atom_energies.repeat(copies),
+        forces: results.forces.repeat(copies),
+        virials: results.virials.repeat(copies),
+        atom_virials: results.atom_virials.repeat(copies),
+        terms: results.terms.repeat(copies),
+    }
+}
+
 /// Structures whose distant pairs have kernels of their own: batches of unequal sizes, one too large for the emulator's shared memory among
 /// them, and one structure alone whose rows several blocks share; in single and in half precision. Against the reference engine, and
 /// bits from call to call. Cells are not for these kernels.
@@ -610,8 +622,9 @@ pub fn spans(device: MakeDevice) {
             let atoms: usize = batch.iter().map(|system| system.positions.len()).sum();
             let rows = 24 * device(seed).limits().multiprocessors as usize;
             let cells = batch.iter().any(|system| system.cell.is_some());
-            let systems = vec![batch; rows.div_ceil(atoms).max(1)].concat();
-            let expected = compute_batch(&mut reference, &systems);
+            let copies = rows.div_ceil(atoms).max(1);
+            let expected = repeated(&compute_batch(&mut reference, &batch), copies);
+            let systems = vec![batch; copies].concat();
             let first = compute_batch(&mut found, &systems);
             assert_eq!(compute_batch(&mut found, &systems), first);
             // Else nothing of this would have been looked at.
