@@ -85,8 +85,8 @@ KERNEL(slope_spans, SPAN_THREADS, 1)
         const float* g = kept(row_of<FILTER_STRIDE>(s.g, row) + slice * SPAN_WIDTH + 2 * (lane % 4));
         float most = 0;
 #pragma unroll
-        for (int part = 0; part < 2 * SPAN_STEPS; ++part) {
-            most = fmaxf(most, largest(load<2>(g + 8 * part)));
+        for (int eight = 0; eight < 2 * SPAN_STEPS; ++eight) {
+            most = fmaxf(most, largest(load<2>(g + 8 * eight)));
         }
         most = fmaxf(most, __shfl_xor_sync(FULL, most, 1));
         most = fmaxf(most, __shfl_xor_sync(FULL, most, 2));
