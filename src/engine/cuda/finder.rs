@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::device::{Array, Batch, Device, Kernel, Launch, words_of};
 use super::list_system::{Arrays, NOTHING, Status};
-use super::passes::Inputs;
+use super::system::Inputs;
 use crate::Result;
 
 /// Threads of a block.

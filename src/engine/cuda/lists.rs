@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::device::{Array, Device};
-use super::passes::Inputs;
+use super::system::Inputs;
 use crate::Result;
 use crate::engine::Graph;
 

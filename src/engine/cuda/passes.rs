@@ -2,7 +2,7 @@
 
 use super::device::{Batch, Kernel, Lane, Launch, Limits, words_of};
 use super::mutual::{MOST_BANDS, Mutual};
-use super::system::System;
+use super::system::{Inputs, System};
 use super::tuning::{Regime, Tuning};
 use super::{CudaEngine, CudaReal, Program};
 use crate::engine::{DeviceRows, Exchange, Graph, Results, Rows, Wanted, network as network_of};
@@ -27,20 +27,6 @@ pub(super) struct Shape {
     pub alone: usize,
     /// Whether all are owned and have no images.
     pub plain: bool,
-}
-
-/// Addresses of what a call is about, zero for what it does not have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Inputs {
-    pub positions: u64,
-    pub types: u64,
-    pub structure: u64,
-    pub structures: u64,
-    pub cells: u64,
-    pub starts: u64,
-    pub candidates: u64,
-    pub shifts: u64,
-    pub owners: u64,
 }
 
 impl<T: CudaReal> CudaEngine<T> {
@@ -241,15 +227,7 @@ impl<T: CudaReal> CudaEngine<T> {
         let far = Distant::new(shape, tuning, self.limits);
         let pull = if virials { 9 } else { 3 };
         let system = System {
-            positions: inputs.positions,
-            types: inputs.types,
-            structure: inputs.structure,
-            structures: inputs.structures,
-            cells: inputs.cells,
-            starts: inputs.starts,
-            candidates: inputs.candidates,
-            shifts: inputs.shifts,
-            owners: inputs.owners,
+            inputs: *inputs,
             weights: work.weights.address(),
             tables: work.tables.address(),
             scales: work.scales.address(),

@@ -2,11 +2,11 @@
 
 use super::device::Plain;
 
-/// Mirrors `System` in `kernels/base.cuh`, where every member is explained. Those of 64 bits are addresses.
+/// What a call is about: the first members of `System` in `kernels/base.cuh`, zero for what it does not have.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
-pub struct System {
+pub struct Inputs {
     pub positions: u64,
     pub types: u64,
     pub structure: u64,
@@ -16,6 +16,14 @@ pub struct System {
     pub candidates: u64,
     pub shifts: u64,
     pub owners: u64,
+}
+
+/// Mirrors `System` in `kernels/base.cuh`, where every member is explained. Those of 64 bits are addresses.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct System {
+    pub inputs: Inputs,
     pub weights: u64,
     pub tables: u64,
     pub scales: u64,
