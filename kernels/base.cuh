@@ -50,7 +50,7 @@ struct alignas(16) Edge {
     Real t;
 };
 
-/// What there is beside a `Meeting` of kernels/mutual.cu.
+/// What there is beside a `Meeting` of kernels/bands.cuh.
 struct alignas(16) Bend {
     /// Derivative of the filter's envelope.
     Real df;

@@ -77,6 +77,7 @@ pub fn neighbor_program() -> String {
             "neighbors.cuh",
             include_str!("../../../kernels/neighbors.cuh"),
         ),
+        ("bins.cu", include_str!("../../../kernels/bins.cu")),
         (
             "neighbors.cu",
             include_str!("../../../kernels/neighbors.cu"),

@@ -107,7 +107,7 @@ impl Mutual {
         }
     }
 
-    /// Shared memory of a block whatever its bands, and for each atom of one; as `Desk` in kernels/mutual.cu has it.
+    /// Shared memory of a block whatever its bands, and for each atom of one; as `Desk` in kernels/desk.cuh has it.
     fn sizes(widths: Widths, kernel: Kernel) -> (usize, usize) {
         let (streams, pulls) = match kernel {
             Kernel::Mutual => (2, 0),

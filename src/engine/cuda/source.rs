@@ -229,7 +229,7 @@ pub(super) fn source(
         Way::Tensor => {
             files!("basis.cuh", "tensor.cu");
             if tuning.band_rows > 0 {
-                files!("mutual.cu");
+                files!("bands.cuh", "meet.cu", "desk.cuh", "mutual.cu", "merge.cu");
             }
         }
     }
