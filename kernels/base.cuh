@@ -68,8 +68,10 @@ struct alignas(16) Arm {
     Real inverse;
 };
 
-/// A pair in a tile; kernels/spans.cuh has it.
+/// A pair in a tile; kernels/spans.cuh has it. And near pairs, of kernels/near.cu.
 struct Slot;
+struct NearPair;
+struct NearRun;
 
 /// The arrays of a potential; mirrored by `System` in src/engine/cuda/system.rs.
 ///
@@ -114,8 +116,13 @@ struct System {
     unsigned* spans;
     /// The pairs of spans in tiles of 16; a row's lie from starts[i] + i · SPANS · 15 on.
     Slot* slots;
-    /// dE/dt of distant pairs, each direction by itself: SPAN_SLICES matrices of `held` numbers a row.
+    /// dE/dt of distant pairs, each direction by itself, and of near ones in two parts: SPAN_SLICES matrices of `held` numbers a row.
     float* slopes;
+    /// Near pairs of structures with spans, each once, those of structure k from half its first row's start on; in no order yet; and
+    /// NEAR_RUNS runs a structure.
+    NearPair* near;
+    NearPair* near_draft;
+    NearRun* near_runs;
     Edge* edges;
     Arm* arms;
     /// With pairs in both directions at once (kernels/mutual.cu), what else there is of a pair; where the pairs of a row with
@@ -148,7 +155,8 @@ struct System {
     unsigned owned;
     /// Larger structures than this have no distant pairs: kernels/spans.cu has shared memory for as many rows.
     unsigned held;
-    unsigned unused;
+    /// Rows of features and of sums that kernels/near.cu has shared memory for.
+    unsigned near_rows;
     /// The most bands of a structure, and blocks that share the pairs of two of them.
     unsigned bands;
     unsigned splits;

@@ -157,9 +157,10 @@ KERNEL(slope_spans, SPAN_THREADS, 1)
     }
 }
 
-/// What distant pairs pull at a row with, in both directions, a warp a row.
+/// What pairs of structures with spans pull at a row with, a warp a row: distant ones have both directions' slopes, and near ones two parts of
+/// one. `first` says whether nothing else does.
 template <bool VIRIALS>
-__device__ __forceinline__ void pull_rows(const System& s)
+__device__ __forceinline__ void pull_rows(const System& s, bool first)
 {
     const unsigned number = blockIdx.x * (blockDim.x / WARP) + warp_id();
     const unsigned row = number < s.rows ? number : 0;
@@ -169,7 +170,8 @@ __device__ __forceinline__ void pull_rows(const System& s)
     const unsigned long long start = s.starts[row];
     const unsigned local = structure.number(row);
     Pull<VIRIALS> pull;
-    for (unsigned at = spans[0] + lane_id(); at < spans[SPANS]; at += WARP) {
+    const unsigned count = structure.rows > 0 ? spans[SPANS] : 0;
+    for (unsigned at = lane_id(); at < count; at += WARP) {
         const unsigned other = structure.number(s.edges[start + at].other);
         const float* there = s.slopes + static_cast<unsigned long long>(row) * s.held + other;
         const float* back = s.slopes + static_cast<unsigned long long>(structure.first + other) * s.held + local;
@@ -179,14 +181,14 @@ __device__ __forceinline__ void pull_rows(const System& s)
         }
         pull.add(s.arms[start + at], slope);
     }
-    pull.template finish<WARP>(s, row, number < s.rows, false);
+    pull.template finish<WARP>(s, row, number < s.rows, first);
 }
 
 KERNEL(pull_spans, SPAN_DEAL_THREADS, 1)
 {
     if (s.virials != nullptr) {
-        pull_rows<true>(s);
+        pull_rows<true>(s, block != 0);
     } else {
-        pull_rows<false>(s);
+        pull_rows<false>(s, block != 0);
     }
 }

@@ -7,10 +7,16 @@
 
 using Channels = Pack<LANE_CHANNELS>;
 
-/// Pairs of a row that are nearer than spans, if there are any; they come first.
-__device__ __forceinline__ unsigned near_count(const System& s, unsigned row)
+/// Pairs of a row: none where its structure has kernels of its own for near and for distant ones.
+__device__ __forceinline__ unsigned row_count(const System& s, unsigned row)
 {
-    return SPANS > 0 ? s.spans[static_cast<unsigned long long>(row) * (SPANS + 1)] : s.counts[row];
+    if constexpr (SPANS > 0) {
+        const unsigned structure = s.structure[row];
+        if (s.structures[structure + 1] - s.structures[structure] <= s.held) {
+            return 0;
+        }
+    }
+    return s.counts[row];
 }
 
 /// The row, channels and pairs of a lane.
@@ -25,7 +31,6 @@ struct Place {
     unsigned long long first;
     int count;
 
-    /// Of those pairs of the row that are not spans'.
     __device__ __forceinline__ Place(const System& s, unsigned rows)
     {
         const unsigned group = threadIdx.x / GROUP;
@@ -37,7 +42,7 @@ struct Place {
         count = 0;
         // All lanes of a group go through its pairs together, also those that have no channel.
         if (row < rows) {
-            const unsigned all = near_count(s, row);
+            const unsigned all = row_count(s, row);
             const unsigned begin = all * part / PARTS;
             first = s.starts[row] + begin;
             count = static_cast<int>(all * (part + 1) / PARTS - begin);
@@ -73,16 +78,17 @@ __device__ __forceinline__ const Real* block_table(const System& s, int block, i
     return kept(s.tables + distinct * (INTERVALS * ORDER * FILTER_STRIDE) + channel);
 }
 
-/// The polynomials of this lane's channels in one interval.
-struct Polynomials {
-    Channels c[ORDER];
+/// The polynomials of a lane's N channels in one interval.
+template <int N>
+struct PolynomialsOf {
+    Pack<N> c[ORDER];
 
     __device__ __forceinline__ void load_from(const Real* table, unsigned interval)
     {
         const Real* numbers = row_of<ORDER * FILTER_STRIDE>(table, interval);
 #pragma unroll
         for (int power = 0; power < ORDER; ++power) {
-            c[power] = load<LANE_CHANNELS>(numbers + power * FILTER_STRIDE);
+            c[power] = load<N>(numbers + power * FILTER_STRIDE);
         }
     }
 
@@ -116,6 +122,8 @@ __device__ __forceinline__ const Real* block_y(const System& s, int block)
 {
     return s.y + static_cast<unsigned long long>(block) * s.rows * FILTER_STRIDE;
 }
+
+using Polynomials = PolynomialsOf<LANE_CHANNELS>;
 
 /// What a lane carries from pair to pair: the coefficients of the last one's interval. Pairs are taken N at a time, so that
 /// several loads are under way before the first is used.

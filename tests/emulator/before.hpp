@@ -203,6 +203,17 @@ unsigned __match_any_sync(unsigned, T value)
     });
 }
 
+static inline unsigned __ballot_sync(unsigned, bool value)
+{
+    return emulator::exchange(emulator::bits(value ? 1u : 0u), [&](const std::uint64_t* slots) {
+        unsigned found = 0;
+        for (unsigned lane = 0; lane < 32; ++lane) {
+            found |= slots[lane] != 0 ? 1u << lane : 0;
+        }
+        return found;
+    });
+}
+
 static inline float __uint_as_float(unsigned bits)
 {
     float value;

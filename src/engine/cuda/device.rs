@@ -21,6 +21,10 @@ pub enum Kernel {
     SendSpans,
     SlopeSpans,
     PullSpans,
+    OrderNear,
+    ReceiveNear,
+    SendNear,
+    SlopeNear,
     Descend,
     Collect,
     Total,
@@ -52,7 +56,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// All of them, each at its own number.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 44] = [
         Self::Start,
         Self::Geometry,
         Self::Rank,
@@ -66,6 +70,10 @@ impl Kernel {
         Self::SendSpans,
         Self::SlopeSpans,
         Self::PullSpans,
+        Self::OrderNear,
+        Self::ReceiveNear,
+        Self::SendNear,
+        Self::SlopeNear,
         Self::Descend,
         Self::Collect,
         Self::Total,
@@ -111,6 +119,10 @@ impl Kernel {
             Self::SendSpans => "send_spans",
             Self::SlopeSpans => "slope_spans",
             Self::PullSpans => "pull_spans",
+            Self::OrderNear => "order_near",
+            Self::ReceiveNear => "receive_near",
+            Self::SendNear => "send_near",
+            Self::SlopeNear => "slope_near",
             Self::Descend => "descend",
             Self::Collect => "collect",
             Self::Total => "total",

@@ -158,6 +158,9 @@ struct Workspace {
     spans: Array,
     slots: Array,
     slopes: Array,
+    near: Array,
+    near_draft: Array,
+    near_runs: Array,
     edges: Array,
     arms: Array,
     bends: Array,
@@ -192,6 +195,9 @@ impl Workspace {
             spans: array(),
             slots: array(),
             slopes: array(),
+            near: array(),
+            near_draft: array(),
+            near_runs: array(),
             edges: array(),
             arms: array(),
             bends: array(),
@@ -326,6 +332,10 @@ impl<T: CudaReal> CudaEngine<T> {
                 (Kernel::SendSpans, held),
                 (Kernel::SlopeSpans, held),
                 (Kernel::PullSpans, 0),
+                (Kernel::OrderNear, tuning.near_order_shared() as u32),
+                (Kernel::ReceiveNear, held),
+                (Kernel::SendNear, held),
+                (Kernel::SlopeNear, held),
             ]);
         }
         if tuning.band_rows > 0 {

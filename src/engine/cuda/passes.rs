@@ -13,6 +13,8 @@ const WARP: usize = 32;
 const EDGE: usize = 16;
 const BEND: usize = 16;
 const SLOT: usize = 8;
+/// Bytes of a `NearPair` and of a `NearRun` in `kernels/near.cu`.
+const NEAR: usize = 8;
 
 /// How much there is of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +86,8 @@ impl<T: CudaReal> CudaEngine<T> {
         } else {
             run.elements(Kernel::Start, starting);
             run.rows(Kernel::Geometry, rows, 0);
-            run.span_rows(Kernel::Deal);
+            run.span_rows(Kernel::Deal, 0);
+            run.near(Kernel::OrderNear, 0);
         }
         for block in 0..blocks {
             match run.mutual {
@@ -93,7 +96,10 @@ impl<T: CudaReal> CudaEngine<T> {
                     run.merge(Kernel::Merge);
                 }
                 None => {
-                    run.rows(Kernel::Receive, owned, block);
+                    if run.tables() {
+                        run.rows(Kernel::Receive, owned, block);
+                    }
+                    run.near(Kernel::ReceiveNear, block);
                     run.spans(Kernel::ReceiveSpans, block, self.limits);
                 }
             }
@@ -146,9 +152,13 @@ impl<T: CudaReal> CudaEngine<T> {
                     });
                 }
                 None => {
-                    run.rows(send, run.shape.rows, block);
+                    if run.tables() {
+                        run.rows(send, run.shape.rows, block);
+                    }
+                    run.near(Kernel::SlopeNear, block);
                     run.spans(Kernel::SlopeSpans, block, self.limits);
                     if block > 0 {
+                        run.near(Kernel::SendNear, block);
                         run.spans(Kernel::SendSpans, block, self.limits);
                     }
                 }
@@ -158,7 +168,8 @@ impl<T: CudaReal> CudaEngine<T> {
                 run.dense(Kernel::Descend, block);
             }
         }
-        run.span_rows(Kernel::PullSpans);
+        let first = usize::from(!run.tables());
+        run.span_rows(Kernel::PullSpans, first);
         Ok(())
     }
 
@@ -241,6 +252,9 @@ impl<T: CudaReal> CudaEngine<T> {
             spans: work.spans.reserve::<u32>(far.ends)?,
             slots: work.slots.reserve::<u8>(far.slots * SLOT)?,
             slopes: work.slopes.reserve::<f32>(backward(far.slopes))?,
+            near: work.near.reserve::<u8>(far.near * NEAR)?,
+            near_draft: work.near_draft.reserve::<u8>(far.near * NEAR)?,
+            near_runs: work.near_runs.reserve::<u8>(far.runs * NEAR)?,
             edges: work.edges.reserve::<u8>(pairs * edge)?,
             arms: work.arms.reserve::<u8>(pairs * arm)?,
             bends: work.bends.reserve::<u8>(both(pairs * BEND))?,
@@ -269,7 +283,7 @@ impl<T: CudaReal> CudaEngine<T> {
             rows: rows as u32,
             owned: owned as u32,
             held: far.held as u32,
-            unused: 0,
+            near_rows: tuning.near_rows(self.limits) as u32,
             bands: mutual.map_or(0, |mutual| mutual.bands as u32),
             splits: mutual.map_or(0, |mutual| mutual.splits as u32),
         };
@@ -399,6 +413,8 @@ struct Distant {
     ends: usize,
     slots: usize,
     slopes: usize,
+    near: usize,
+    runs: usize,
 }
 
 impl Distant {
@@ -418,6 +434,8 @@ impl Distant {
             ends: shape.rows * (tuning.spans + 1),
             slots: shape.pairs + shape.rows * tuning.spans * Tuning::SPAN_SLACK + tile,
             slopes: tuning.span_slices() * shape.rows * held,
+            near: shape.pairs / 2,
+            runs: shape.structures * tuning.near_runs(),
         }
     }
 }
@@ -527,12 +545,41 @@ impl Run {
         self.launch(kernel, grid, size, block);
     }
 
-    /// A warp a row's distant pairs, if there are any.
-    fn span_rows(&mut self, kernel: Kernel) {
+    /// Whether there are pairs that tables alone have: those of structures without spans.
+    fn tables(&self) -> bool {
+        let tuning = &self.program.tuning;
+        let alone = self.shape.alone;
+        let spans = tuning.spans > 0 && (1..=self.system.held as usize).contains(&alone);
+        // Who adds up slices of forces wants all of them.
+        !spans || tuning.force_slices() > 1
+    }
+
+    /// Blocks that hold a slice of a structure's rows, if there are near pairs by themselves.
+    fn near(&mut self, kernel: Kernel, block: usize) {
+        let tuning = &self.program.tuning;
+        if tuning.spans == 0 {
+            return;
+        }
+        let (held, all) = (self.system.held as usize, self.system.near_rows as usize);
+        let slices = tuning.near_slices();
+        let (slices, size) = match kernel {
+            Kernel::OrderNear => (1, (tuning.span_threads, tuning.near_order_shared())),
+            Kernel::SlopeNear => (slices, (tuning.span_threads, tuning.near_shared(2 * held))),
+            _ => {
+                let shared = Tuning::NEAR_FRONT + tuning.near_shared(all);
+                (slices, (Tuning::NEAR_THREADS, shared))
+            }
+        };
+        let grid = (self.shape.structures as u32, slices as u32);
+        self.launch(kernel, grid, size, block);
+    }
+
+    /// A warp a row's pairs, if there are spans.
+    fn span_rows(&mut self, kernel: Kernel, block: usize) {
         if self.program.tuning.spans > 0 {
             let rows = Tuning::SPAN_DEAL_THREADS / WARP;
             let grid = (self.shape.rows.div_ceil(rows) as u32, 1);
-            self.launch(kernel, grid, (Tuning::SPAN_DEAL_THREADS, 0), 0);
+            self.launch(kernel, grid, (Tuning::SPAN_DEAL_THREADS, 0), block);
         }
     }
 

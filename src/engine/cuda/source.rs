@@ -142,6 +142,7 @@ pub(super) fn source(
             ("SPAN_THREADS", integer(tuning.span_threads)),
             ("SPAN_WIDTH", integer(tuning.span_width)),
             ("SPAN_DEAL_THREADS", integer(Tuning::SPAN_DEAL_THREADS)),
+            ("NEAR_THREADS", integer(Tuning::NEAR_THREADS)),
             ("BIN_SHIFT", integer(tuning.bin_shift)),
             ("GROUP", integer(tuning.group)),
             ("LANE_CHANNELS", integer(tuning.lane_channels)),
@@ -220,7 +221,7 @@ pub(super) fn source(
         Way::Table(_) => {
             files!("table.cu");
             if tuning.spans > 0 {
-                files!("spans.cuh", "spans.cu", "slopes.cu");
+                files!("spans.cuh", "spans.cu", "slopes.cu", "near.cu");
             }
         }
         Way::Exact => {

@@ -37,6 +37,9 @@ pub struct System {
     pub spans: u64,
     pub slots: u64,
     pub slopes: u64,
+    pub near: u64,
+    pub near_draft: u64,
+    pub near_runs: u64,
     pub edges: u64,
     pub arms: u64,
     pub bends: u64,
@@ -57,7 +60,7 @@ pub struct System {
     pub rows: u32,
     pub owned: u32,
     pub held: u32,
-    pub unused: u32,
+    pub near_rows: u32,
     pub bands: u32,
     pub splits: u32,
 }

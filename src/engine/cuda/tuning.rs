@@ -95,6 +95,8 @@ pub struct Tuning {
     pub(super) spans: usize,
     pub(super) span_width: usize,
     pub(super) span_threads: usize,
+    /// Intervals of the tables before the first span.
+    pub(super) near: usize,
     /// Atoms that a structure has at least for them to be used.
     pub span_atoms: usize,
     /// Atoms of a band at most, where a pair's filter serves both of its directions; zero where it does not.
@@ -108,6 +110,12 @@ impl Tuning {
     pub(super) const TOTAL_THREADS: usize = 256;
     /// A warp takes a row's distant pairs as a whole.
     pub(super) const SPAN_DEAL_THREADS: usize = 128;
+    /// Threads of blocks that add up what comes from near pairs; some only copy.
+    pub(super) const NEAR_THREADS: usize = 256;
+    /// Bytes of shared memory in front of what they add up: a step of each thread.
+    pub(super) const NEAR_FRONT: usize = Self::NEAR_THREADS * 16;
+    /// Runs of near pairs that a structure has beside one for each interval.
+    const NEAR_ENDS: usize = 3;
     /// Bytes of shared memory in front of the spans' features, and pairs that a tile may lack.
     const SPAN_FRONT: usize = 128;
     pub(super) const SPAN_SLACK: usize = 15;
@@ -166,6 +174,7 @@ impl Tuning {
             spans: span_count,
             span_width,
             span_threads: 512,
+            near: spans.map_or(0, |spans| spans.bounds()[0]),
             span_atoms: spans.map_or(usize::MAX, |spans| (SPAN_PAIRS / spans.share()) as usize),
             band_rows: 0,
             band_least: 64,
@@ -245,6 +254,32 @@ impl Tuning {
     /// Bytes of shared memory of a row of features, each the sum of two numbers of 16 bits.
     fn span_row(&self) -> usize {
         2 * self.span_width * size_of::<u16>()
+    }
+
+    /// Slices of channels for near pairs.
+    pub(super) fn near_slices(&self) -> usize {
+        2 * self.span_slices()
+    }
+
+    /// Runs of near pairs in a structure; as `NEAR_RUNS` of kernels/near.cu.
+    pub(super) fn near_runs(&self) -> usize {
+        self.near + Self::NEAR_ENDS
+    }
+
+    /// Bytes of shared memory to put near pairs in order.
+    pub(super) fn near_order_shared(&self) -> usize {
+        (self.near + 1) * size_of::<u32>()
+    }
+
+    /// Bytes of shared memory for a slice of so many rows of features or sums.
+    pub(super) fn near_shared(&self, rows: usize) -> usize {
+        rows * self.span_width / 2 * size_of::<f32>()
+    }
+
+    /// Rows of features and sums that there is shared memory for where near pairs are added up.
+    pub(super) fn near_rows(&self, limits: Limits) -> usize {
+        let left = (limits.shared as usize).saturating_sub(Self::NEAR_FRONT);
+        left / self.near_shared(1).max(1)
     }
 
     /// Rows of a structure that there is shared memory for.
