@@ -2,7 +2,7 @@
 //
 // Tables have coefficients enough that fetching them would take most of the time. So the near pairs of a whole structure are in one order,
 // by intervals: a warp has an interval's coefficients in registers, and the next one's under way, and goes through all pairs that lie
-// in it. What comes to both atoms of a pair is added up in shared memory, of which each warp has its own copy: nobody else writes there,
+// in it. What comes to both atoms of a pair is added up in shared memory, in a copy that each part of a block has to itself: nobody else writes there,
 // so that sums have one order. Slopes need no sums over pairs, and are put where kernels/slopes.cu has both directions of a distant pair.
 
 /// Intervals of the table before the first span.
